@@ -1,0 +1,39 @@
+# Everything a developer runs, each from a fresh clone: the environment is made first where it is missing.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+DEMO := demo
+
+.PHONY: help demo test lint format clean
+
+help:
+	@echo "make demo    three stages of RIE on synthetic people, a table and a picture in $(DEMO)/"
+	@echo "make test    all tests"
+	@echo "make lint    ruff and mypy"
+	@echo "make format  ruff format"
+	@echo "make clean   remove the environment, caches and what the demo made"
+
+$(READY): pyproject.toml setup.cfg constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $(READY)
+
+demo: $(READY)
+	$(BIN)/python scripts/demo.py --command $(BIN)/liftpose --out $(DEMO)
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) $(DEMO) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
