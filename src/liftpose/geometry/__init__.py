@@ -1,0 +1,71 @@
+"""Cameras, rotations, alignment and the Denavit-Hartenberg body: tensors in, tensors out.
+
+Everything here runs in float32 or float64, whatever autocast says.
+"""
+
+from liftpose.geometry.alignment import Similarity, rigid_alignment, similarity_alignment
+from liftpose.geometry.camera import Camera
+from liftpose.geometry.distortion import (
+    DISTORTION_MODELS,
+    DistortionModel,
+    distort,
+    distort_h36m,
+    distort_opencv,
+    undistort,
+)
+from liftpose.geometry.h36m_calibration import H36M_CAMERA_IDS, H36M_CAMERA_SUBJECTS, h36m_cameras
+from liftpose.geometry.kinematics import dh_transform, forward_kinematics, forward_kinematics_17, joint_limits
+from liftpose.geometry.precision import full_precision
+from liftpose.geometry.rotations import (
+    axis_angle_to_matrix,
+    euler_to_matrix,
+    matrix_product,
+    matrix_to_axis_angle,
+    matrix_to_quaternion,
+    quaternion_conjugate,
+    quaternion_to_matrix,
+    rotate,
+    rotate_by_quaternion,
+)
+from liftpose.geometry.screen import (
+    denormalize_screen,
+    intrinsic_vector,
+    normalize_screen,
+    project_published,
+    project_published_linear,
+)
+
+__all__ = [
+    "DISTORTION_MODELS",
+    "H36M_CAMERA_IDS",
+    "H36M_CAMERA_SUBJECTS",
+    "Camera",
+    "DistortionModel",
+    "Similarity",
+    "axis_angle_to_matrix",
+    "denormalize_screen",
+    "dh_transform",
+    "distort",
+    "distort_h36m",
+    "distort_opencv",
+    "euler_to_matrix",
+    "forward_kinematics",
+    "forward_kinematics_17",
+    "full_precision",
+    "h36m_cameras",
+    "intrinsic_vector",
+    "joint_limits",
+    "matrix_product",
+    "matrix_to_axis_angle",
+    "matrix_to_quaternion",
+    "normalize_screen",
+    "project_published",
+    "project_published_linear",
+    "quaternion_conjugate",
+    "quaternion_to_matrix",
+    "rigid_alignment",
+    "rotate",
+    "rotate_by_quaternion",
+    "similarity_alignment",
+    "undistort",
+]
