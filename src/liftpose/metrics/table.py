@@ -1,0 +1,212 @@
+"""Tables of an evaluation, per action and per subject, in the layout of the papers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from liftpose.metrics.evaluation import EvaluationResult, RecordingScore, Score, pool_scores
+
+__all__ = ["Table", "TableRow", "action_table", "action_tables_by_subject", "subject_table"]
+
+_COLUMNS = (
+    ("MPJPE", "mm"),
+    ("P-MPJPE", "mm"),
+    ("N-MPJPE", "mm"),
+    ("MPJVE", "mm"),
+    ("PCK", "%"),
+    ("AUC", "%"),
+)
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One line of a table.
+
+    Args:
+        name: What the line stands for: an action, a subject, a mean.
+        values: One number per column of the table, in the unit of the column; NaN where there is none.
+        frames: Number of poses behind the line.
+    """
+
+    name: str
+    values: tuple[float, ...]
+    frames: int
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of metrics, with one row per group of recordings and two means.
+
+    Args:
+        title: Which recordings it is about.
+        group: What a row stands for: "action" or "subject".
+        columns: Name and unit of each column of numbers ("MPJPE", "mm").
+        rows: One row per group.
+        mean_over_groups: The unweighted mean of the rows: the final number of the papers.
+        mean_over_frames: The mean in which every frame counts the same.
+        notes: Sentences that belong under the table.
+    """
+
+    title: str
+    group: str
+    columns: tuple[tuple[str, str], ...]
+    rows: tuple[TableRow, ...]
+    mean_over_groups: TableRow
+    mean_over_frames: TableRow
+    notes: tuple[str, ...] = ()
+
+    def to_text(self) -> str:
+        """The table as aligned text: one decimal, "-" where there is no number, no line break at the end."""
+        header = ["", *(name for name, _ in self.columns), "frames"]
+        units = [self.group, *(unit for _, unit in self.columns), ""]
+        body = [_text_cells(row) for row in self.rows]
+        means = [_text_cells(row) for row in (self.mean_over_groups, self.mean_over_frames)]
+        widths = [max(map(len, column)) for column in zip(header, units, *body, *means, strict=True)]
+        rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+
+        def line(cells: Sequence[str]) -> str:
+            numbers = (cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))
+            return "  ".join((cells[0].ljust(widths[0]), *numbers)).rstrip()
+
+        lines = [line(header), line(units), rule, *map(line, body), rule, *map(line, means)]
+        return "\n".join((self.title, *lines, *self.notes))
+
+    def to_csv_rows(self) -> list[list[str]]:
+        """The table as rows of a CSV file, the header first: full precision, empty where there is no number."""
+        rows = [[row.name, *map(_csv_cell, row.values), str(row.frames)] for row in self._all_rows()]
+        return [[self.group, *self._keys(), "frames"], *rows]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The table as plain values for JSON: full precision, None where there is no number."""
+        keys = self._keys()
+        rows = [
+            {
+                self.group: row.name,
+                **{key: _json_value(value) for key, value in zip(keys, row.values, strict=True)},
+                "frames": row.frames,
+            }
+            for row in self._all_rows()
+        ]
+        *groups, over_groups, over_frames = rows
+        del over_groups[self.group], over_frames[self.group]
+        return {
+            "title": self.title,
+            "rows": groups,
+            f"mean_over_{self.group}s": over_groups,
+            "mean_over_frames": over_frames,
+            "notes": list(self.notes),
+        }
+
+    def _all_rows(self) -> tuple[TableRow, ...]:
+        return (*self.rows, self.mean_over_groups, self.mean_over_frames)
+
+    def _keys(self) -> list[str]:
+        """Names of the columns as identifiers with their unit, such as "p_mpjpe_mm" and "pck_percent"."""
+        return [f"{name}_{unit}".lower().replace("-", "_").replace("%", "percent") for name, unit in self.columns]
+
+
+def action_table(result: EvaluationResult) -> Table:
+    """Make the papers' table: one row per action (all its takes, views and subjects), in order of first appearance.
+
+    A row is the mean over the frames of its recordings; MPJVE weights recordings by their frames, as published
+    (see `liftpose.metrics.evaluation.pool_scores`). Recordings without poses are left out.
+
+    Args:
+        result: The evaluation.
+
+    Returns:
+        Lengths in mm (MPJVE in mm per frame), PCK and AUC in per cent.
+
+    Example:
+        >>> score = Score(2, 0, 1, 0.05, 0.04, 0.045, 0.003, 97.5, 70.0, (0.05,))
+        >>> walk = RecordingScore("S9", "Walking 1", 0, score)
+        >>> sit = RecordingScore("S9", "Sitting", 0, score._replace(frames=6, mpjpe=0.07))
+        >>> table = action_table(EvaluationResult((walk, sit)))
+        >>> [round(row.values[0], 1) for row in (*table.rows, table.mean_over_groups, table.mean_over_frames)]
+        [50.0, 70.0, 60.0, 65.0]
+    """
+    subjects = ", ".join(dict.fromkeys(recording.subject for recording in _filled(result.recordings)))
+    return _table(result.recordings, _action_of, "action", f"subjects {subjects}" if subjects else "no poses")
+
+
+def action_tables_by_subject(result: EvaluationResult) -> dict[str, Table]:
+    """Make one `action_table` for each subject, in order of first appearance.
+
+    Args:
+        result: The evaluation.
+
+    Returns:
+        The tables by name of subject.
+    """
+    subjects = dict.fromkeys(recording.subject for recording in _filled(result.recordings))
+    return {
+        subject: _table(
+            [r for r in result.recordings if r.subject == subject], _action_of, "action", f"subject {subject}"
+        )
+        for subject in subjects
+    }
+
+
+def subject_table(result: EvaluationResult) -> Table:
+    """Make a table with one row per subject (all its recordings), in order of first appearance.
+
+    Args:
+        result: The evaluation.
+
+    Returns:
+        Units as in `action_table`.
+    """
+    return _table(result.recordings, lambda recording: recording.subject, "subject", "all actions")
+
+
+def _action_of(recording: RecordingScore) -> str:
+    return recording.action_group
+
+
+def _filled(recordings: Iterable[RecordingScore]) -> list[RecordingScore]:
+    return [recording for recording in recordings if recording.score.frames]
+
+
+def _table(recordings: Sequence[RecordingScore], key: Callable[[RecordingScore], str], group: str, title: str) -> Table:
+    groups: dict[str, list[Score]] = {}
+    for recording in _filled(recordings):
+        groups.setdefault(key(recording), []).append(recording.score)
+    rows = tuple(_row(name, pool_scores(scores)) for name, scores in groups.items())
+    overall = pool_scores(score for scores in groups.values() for score in scores)
+    columns = zip(*(row.values for row in rows), strict=True) if rows else ((math.nan,) for _ in _COLUMNS)
+    means = tuple(math.fsum(column) / len(column) for column in columns)
+    notes = []
+    if overall.degenerate:
+        notes.append(
+            f"P-MPJPE leaves out {overall.degenerate} of {overall.frames} poses that cannot be aligned "
+            "(all joints in one place, or not finite)."
+        )
+    return Table(
+        title=title,
+        group=group,
+        columns=_COLUMNS,
+        rows=rows,
+        mean_over_groups=TableRow(f"mean over {group}s", means, overall.frames),
+        mean_over_frames=_row("mean over frames", overall),
+        notes=tuple(notes),
+    )
+
+
+def _row(name: str, score: Score) -> TableRow:
+    lengths = (score.mpjpe, score.p_mpjpe, score.n_mpjpe, score.mpjve)
+    return TableRow(name, (*(1000 * metres for metres in lengths), score.pck, score.auc), score.frames)
+
+
+def _text_cells(row: TableRow) -> list[str]:
+    return [row.name, *("-" if math.isnan(value) else f"{value:.1f}" for value in row.values), str(row.frames)]
+
+
+def _csv_cell(value: float) -> str:
+    return "" if math.isnan(value) else repr(value)
+
+
+def _json_value(value: float) -> float | None:
+    return value if math.isfinite(value) else None
