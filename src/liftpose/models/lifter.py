@@ -1,0 +1,57 @@
+"""What every lifter has in common: keypoints of a window in, the pose of its current frame out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from liftpose.errors import LiftposeError
+from liftpose.skeletons import Skeleton
+
+__all__ = ["Lifter"]
+
+
+class Lifter(nn.Module):
+    """A network that turns a window of 2D keypoints into the 3D pose of the window's current frame.
+
+    A subclass sets the attributes below in its constructor and maps ``keypoints_2d`` (B, T, J, 2), normalised screen
+    coordinates with T = ``receptive_field``, to (B, 1, J, 3), metres relative to the root in the camera frame.
+
+    Attributes:
+        skeleton: Joint order of input and output.
+        receptive_field: Number of frames T of a window.
+        causal: Whether a window holds the current frame and the past only, so that its padding is all on the left.
+        encoder_names: Names of the submodules that a later stage of training takes over and may freeze.
+        stage: Stage of a training in several stages; above 1 a run starts from the weights of the stage before.
+    """
+
+    skeleton: Skeleton
+    receptive_field: int
+    causal: bool = False
+    encoder_names: tuple[str, ...] = ()
+    stage: int = 1
+
+    def load_previous_stage(self, state_dict: Mapping[str, Tensor]) -> None:
+        """Take over the weights that this stage of training starts from.
+
+        Args:
+            state_dict: Weights of the lifter that the stage before has trained.
+
+        Raises:
+            LiftposeError: The weights do not fit this network.
+        """
+        try:
+            self.load_state_dict(state_dict)
+        except RuntimeError as error:
+            raise LiftposeError(f"init_from: the weights do not fit {type(self).__name__}: {error}") from error
+
+    def set_batchnorm_momentum(self, momentum: float) -> None:
+        """Set the momentum of the batch normalisation layers that follow the schedule of the recipe.
+
+        Args:
+            momentum: Share of the new batch in the running statistics, in [0, 1].
+        """
+        for module in self.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.momentum = momentum

@@ -1,0 +1,336 @@
+"""RIE: 3D pose from 2D keypoint sequences by relative information encoding.
+
+Source: W. Shan, H. Lu, S. Wang, X. Zhang, W. Gao, "Improving Robustness and Accuracy via Relative Information Encoding
+in 3D Human Pose Estimation", ACM Multimedia 2021.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from liftpose.errors import LiftposeError
+from liftpose.models.branches import BranchConv, BranchFCBlocks, BranchLinear, BranchNorm, PartConv, PartLinear
+from liftpose.models.lifter import Lifter
+from liftpose.models.rie_state import describe_state_dict, differences, require_same_shapes
+from liftpose.skeletons import PARTS, Skeleton, get_skeleton
+
+__all__ = ["RIE", "CurrentFrame", "relative_encoding"]
+
+CurrentFrame = Literal["auto", "middle", "last"]
+"""Which frame of a window the encodings relate to."""
+
+
+class RIE(Lifter):
+    """Lifter that encodes keypoints relative to the root and to the current frame, body part by body part.
+
+    A window of 2D keypoints goes in, the 3D pose of one of its frames, the current one, comes out. Five local encoders,
+    one per body part, reduce the window to a feature each; a global encoder does the same with the current frame's
+    whole body; from stage 2 on a fusion network lets each part see the other four; a decoder per part gives the joints.
+    The five networks of a kind run as one.
+
+    The model is trained in three stages: encoders with a provisional decoder (1), fusion and decoder on top of fixed
+    encoders (2), everything (3). Stages 2 and 3 are the same network.
+
+    Args:
+        skeleton: Joint order of input and output, or its name. It must name the five body parts.
+        filter_widths: Odd widths of the temporal convolutions. Their product is the receptive field.
+        channels: Channels of the local encoders, C.
+        latent_dim: Width of every encoded feature, L.
+        hidden_dim: Width of the fully connected networks.
+        stage: 1, 2 or 3.
+        causal: Whether the window ends with the frame whose pose is wanted, instead of having it in the middle.
+        current: The frame that the encodings relate to: "middle" or "last". "auto" is the last one of a causal model
+            and the middle one otherwise; the published code always takes the middle one.
+        dropout: Probability of dropout in the local encoders.
+        fc_dropout: Probability of dropout in the fully connected networks.
+
+    Attributes:
+        receptive_field: Number of frames of a window, T.
+        current_frame: Index of the current frame in the window.
+        encoder_names: Names of the submodules that stage 2 takes over from stage 1 and keeps fixed.
+
+    Raises:
+        LiftposeError: An argument is out of range, or the skeleton does not divide into the five parts.
+
+    Example:
+        >>> model = RIE(filter_widths=(3, 3), channels=8, latent_dim=8, hidden_dim=16).eval()
+        >>> model.receptive_field
+        9
+        >>> model(torch.zeros(4, 9, 17, 2)).shape
+        torch.Size([4, 1, 17, 3])
+    """
+
+    encoder_names: tuple[str, ...] = ("local_encoder", "global_encoder")
+    _part_columns: Tensor
+    _other_parts: Tensor
+    _joint_columns: Tensor
+
+    def __init__(
+        self,
+        skeleton: str | Skeleton = "h36m_17",
+        filter_widths: Sequence[int] = (3, 3, 3),
+        channels: int = 256,
+        latent_dim: int = 256,
+        hidden_dim: int = 1024,
+        stage: int = 3,
+        causal: bool = False,
+        current: CurrentFrame = "auto",
+        dropout: float = 0.2,
+        fc_dropout: float = 0.25,
+    ) -> None:
+        super().__init__()
+        self.skeleton = get_skeleton(skeleton) if isinstance(skeleton, str) else skeleton
+        self.filter_widths = tuple(filter_widths)
+        self.stage = stage
+        self.causal = causal
+        _check_arguments(
+            self.filter_widths, stage, current, channels=channels, latent_dim=latent_dim, hidden_dim=hidden_dim
+        )
+        _check_probabilities(dropout=dropout, fc_dropout=fc_dropout)
+        parts = _checked_parts(self.skeleton)
+
+        self.receptive_field = prod(self.filter_widths)
+        last = current == "last" or (current == "auto" and causal)
+        self.current_frame = self.receptive_field - 1 if last else self.receptive_field // 2
+
+        branches, joints = len(parts), len(self.skeleton)
+        self.local_encoder = _LocalEncoder(parts, self.filter_widths, channels, latent_dim, causal, dropout)
+        self.global_encoder = BranchFCBlocks(
+            1, 2 * joints, hidden_dim, blocks=2, output=BranchLinear(1, hidden_dim, latent_dim), p=fc_dropout
+        )
+        if stage > 1:
+            self.fusion = BranchFCBlocks(
+                branches,
+                (branches - 1) * latent_dim,
+                hidden_dim,
+                blocks=1,
+                output=BranchLinear(branches, hidden_dim, latent_dim),
+                p=fc_dropout,
+            )
+        self.decoder = BranchFCBlocks(
+            branches,
+            (2 if stage == 1 else 3) * latent_dim,
+            hidden_dim,
+            blocks=1,
+            output=PartLinear(hidden_dim, {name: 3 * len(indices) for name, indices in parts.items()}),
+            p=fc_dropout,
+        )
+        self.register_buffer("_part_columns", _part_columns(parts, joints), persistent=False)
+        self.register_buffer("_joint_columns", _joint_columns(parts), persistent=False)
+        others = [[other for other in range(branches) if other != branch] for branch in range(branches)]
+        self.register_buffer("_other_parts", torch.tensor(others), persistent=False)
+
+    def forward(self, keypoints_2d: Tensor) -> Tensor:
+        """Estimate the pose of each window's current frame.
+
+        Args:
+            keypoints_2d: (B, T, J, 2) normalised screen coordinates (x in [-1, 1], y scaled alike), T the receptive
+                field.
+
+        Returns:
+            (B, 1, J, 3) metres, camera frame, relative to the root. The root is estimated too: near zero, not exactly.
+
+        Raises:
+            LiftposeError: The shape of the input is another.
+        """
+        window = (self.receptive_field, len(self.skeleton), 2)
+        if keypoints_2d.ndim != 1 + len(window) or keypoints_2d.shape[1:] != window:
+            raise LiftposeError(
+                f"keypoints_2d: expected the shape (batch, {window[0]} frames, {window[1]} joints, {window[2]}) for the"
+                f" filter widths {self.filter_widths} and the skeleton {self.skeleton.name},"
+                f" found {tuple(keypoints_2d.shape)}"
+            )
+        batch = keypoints_2d.shape[0]  # not len(), which would fix the batch in an exported model
+        local: Tensor = self.local_encoder(self.part_inputs(keypoints_2d))
+        whole_body = self.global_encoder(keypoints_2d[None, :, self.current_frame].flatten(2)).expand_as(local)
+        if self.stage == 1:
+            features = torch.cat([local, whole_body], dim=2)
+        else:
+            others = local[self._other_parts].transpose(1, 2).flatten(2)
+            features = torch.cat([local, self.fusion(others), whole_body], dim=2)
+        joints: Tensor = self.decoder(features).transpose(0, 1).flatten(1)
+        return joints.index_select(1, self._joint_columns).reshape(batch, 1, len(self.skeleton), 3)
+
+    def part_inputs(self, keypoints_2d: Tensor) -> Tensor:
+        """Give each local encoder the encoded joints of its body part.
+
+        Args:
+            keypoints_2d: (B, T, J, 2) normalised screen coordinates.
+
+        Returns:
+            (parts, B * T, 6 n), n the joints of the largest part. The channels of a part are its joints' position in
+            the image, then relative to the root, then relative to the current frame, each joint by joint; a smaller
+            part's remaining channels repeat its first one.
+        """
+        encoded = relative_encoding(keypoints_2d, self.skeleton.root, self.current_frame).flatten(0, 1).flatten(1)
+        return torch.stack([encoded.index_select(1, columns) for columns in self._part_columns])
+
+    def set_batchnorm_momentum(self, momentum: float) -> None:
+        """Set the weight of the newest batch in the running statistics of the local encoders.
+
+        The published schedule leaves the fully connected networks at 0.1.
+
+        Args:
+            momentum: In [0, 1].
+        """
+        for module in self.local_encoder.modules():
+            if isinstance(module, BranchNorm):
+                module.momentum = momentum
+
+    def load_previous_stage(self, state_dict: Mapping[str, Tensor]) -> None:
+        """Take over what the training stage before has learnt.
+
+        A model of stage 2 takes the encoders of stage 1 and keeps its own fresh fusion and decoder; a model of stage 3
+        takes everything from stage 2 (or an earlier stage 3).
+
+        Args:
+            state_dict: The ``state_dict()`` of a RIE model.
+
+        Raises:
+            LiftposeError: The weights are of another stage, size or number of joints, or not of a RIE model; the
+                message names what differs. The model is then unchanged.
+        """
+        if self.stage == 1:
+            raise LiftposeError(
+                "weights of the stage before: expected a model of stage 2 or 3, found stage 1, the first"
+            )
+        where = f"weights to start stage {self.stage} from"
+        own = self.state_dict()
+        wanted = {**describe_state_dict(own), "stages": (1,) if self.stage == 2 else (2, 3)}
+        if differing := differences(wanted, describe_state_dict(state_dict)):
+            raise LiftposeError(f"{where}: {differing}")
+        prefixes = tuple(f"{name}." for name in self.encoder_names) if self.stage == 2 else ("",)
+        taken = {key: value for key, value in state_dict.items() if key.startswith(prefixes)}
+        require_same_shapes({key: value for key, value in own.items() if key.startswith(prefixes)}, taken, where)
+        self.load_state_dict(taken, strict=self.stage == 3)
+
+
+class _LocalEncoder(nn.Module):
+    """Reduces each body part's window to one feature by strided temporal convolutions."""
+
+    def __init__(
+        self,
+        parts: Mapping[str, Sequence[int]],
+        filter_widths: tuple[int, ...],
+        channels: int,
+        latent_dim: int,
+        causal: bool,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        branches = len(parts)
+        in_channels = {name: 6 * len(joints) for name, joints in parts.items()}
+        self.expand = PartConv(in_channels, filter_widths[0], channels)
+        self.expand_norm = BranchNorm(branches, channels, dropout)
+        self.blocks = nn.ModuleList(
+            _TemporalBlock(branches, width, channels, causal, dropout) for width in filter_widths[1:]
+        )
+        self.shrink = BranchLinear(branches, channels, latent_dim)
+
+    def forward(self, part_inputs: Tensor) -> Tensor:
+        """Map (parts, B * T, 6 n) to (parts, B, L)."""
+        hidden = self.expand_norm(self.expand(part_inputs))
+        for block in self.blocks:
+            hidden = block(hidden)
+        result: Tensor = self.shrink(hidden)
+        return result
+
+
+class _TemporalBlock(nn.Module):
+    """Joins each ``width`` successive frames into one; one of them is carried past as the residual."""
+
+    def __init__(self, branches: int, width: int, channels: int, causal: bool, dropout: float) -> None:
+        super().__init__()
+        self.width = width
+        # In a causal model the current frame is the last one of every group, and the residual follows it.
+        self.carried = width - 1 if causal else width // 2
+        self.conv = BranchConv(branches, width, channels, channels)
+        self.conv_norm = BranchNorm(branches, channels, dropout)
+        self.mix = BranchConv(branches, 1, channels, channels)
+        self.mix_norm = BranchNorm(branches, channels, dropout)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (parts, rows * width, C) to (parts, rows, C)."""
+        branches, _, channels = features.shape
+        carried = features.view(branches, -1, self.width, channels)[:, :, self.carried]
+        hidden = self.conv_norm(self.conv(features))
+        result: Tensor = carried + self.mix_norm(self.mix(hidden))
+        return result
+
+
+def relative_encoding(keypoints_2d: Tensor, root: int, current_frame: int) -> Tensor:
+    """Describe each joint by its position, its offset from the root and its motion to the current frame.
+
+    Source: the positional and temporal relative encodings of the RIE paper.
+
+    Args:
+        keypoints_2d: (B, T, J, 2) normalised screen coordinates.
+        root: Index of the root joint.
+        current_frame: Index of the frame that motion is measured from.
+
+    Returns:
+        (B, T, 3 J, 2): all joints as they are, then minus the root of the same frame, then minus the same joint in the
+        current frame.
+
+    Example:
+        >>> keypoints = torch.tensor([[[[1.0, 2.0], [5.0, 7.0]]]])
+        >>> relative_encoding(keypoints, root=0, current_frame=0)[0, 0].tolist()
+        [[1.0, 2.0], [5.0, 7.0], [0.0, 0.0], [4.0, 5.0], [0.0, 0.0], [0.0, 0.0]]
+    """
+    positional = keypoints_2d - keypoints_2d[:, :, root : root + 1]
+    temporal = keypoints_2d - keypoints_2d[:, current_frame : current_frame + 1]
+    return torch.cat([keypoints_2d, positional, temporal], dim=2)
+
+
+def _check_arguments(filter_widths: tuple[int, ...], stage: int, current: str, **sizes: int) -> None:
+    """Raise LiftposeError for the first constructor argument that is out of range."""
+    if not filter_widths or any(width < 1 or width % 2 == 0 for width in filter_widths):
+        raise LiftposeError(f"filter_widths: expected odd positive numbers, found {filter_widths}")
+    if stage not in (1, 2, 3):
+        raise LiftposeError(f"stage: expected 1, 2 or 3, found {stage}")
+    if current not in get_args(CurrentFrame):
+        raise LiftposeError(f"current: expected one of {', '.join(get_args(CurrentFrame))}, found {current}")
+    for name, size in sizes.items():
+        if size < 1:
+            raise LiftposeError(f"{name}: expected at least 1, found {size}")
+
+
+def _check_probabilities(**probabilities: float) -> None:
+    """Raise LiftposeError for the first probability of dropout that is out of range."""
+    for name, p in probabilities.items():
+        if not 0 <= p < 1:
+            raise LiftposeError(f"{name}: expected a probability of at least 0 and below 1, found {p}")
+
+
+def _checked_parts(skeleton: Skeleton) -> dict[str, tuple[int, ...]]:
+    """Return the joints of the five body parts in the order of the branches."""
+    for part in PARTS:
+        if not skeleton.parts.get(part):
+            raise LiftposeError(f"skeleton {skeleton.name}: expected joints of the part {part}, found none")
+    return {part: tuple(skeleton.parts[part]) for part in PARTS}
+
+
+def _part_columns(parts: Mapping[str, Sequence[int]], joints: int) -> Tensor:
+    """Return (parts, 6 n): where each part's channels stand in the flattened encoding of all joints."""
+    widest = 6 * max(map(len, parts.values()))
+    columns = []
+    for members in parts.values():
+        own = [2 * (kind * joints + joint) + axis for kind in range(3) for joint in members for axis in range(2)]
+        columns.append(own + own[:1] * (widest - len(own)))
+    return torch.tensor(columns)
+
+
+def _joint_columns(parts: Mapping[str, Sequence[int]]) -> Tensor:
+    """Return (3 J,): where each joint's coordinates stand in the decoders' padded outputs, one part after the other."""
+    widest = 3 * max(map(len, parts.values()))
+    start = {
+        joint: branch * widest + 3 * place
+        for branch, members in enumerate(parts.values())
+        for place, joint in enumerate(members)
+    }
+    return torch.tensor([start[joint] + axis for joint in sorted(start) for axis in range(3)])

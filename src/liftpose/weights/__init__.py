@@ -1,0 +1,9 @@
+"""Weights of published and own models: reading, writing, converting."""
+
+from __future__ import annotations
+
+from liftpose.weights.lifters import read_lifter_weights
+from liftpose.weights.rie import load_rie
+from liftpose.weights.torch_files import read_checkpoint
+
+__all__ = ["load_rie", "read_checkpoint", "read_lifter_weights"]

@@ -1,0 +1,102 @@
+"""Checkpoints are read, and never run."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from liftpose.errors import LiftposeError
+from liftpose.weights.torch_files import Inert, read_checkpoint
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "rie"
+
+
+class Hostile:
+    """Runs a shell command when it is unpickled."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self.target}",)
+
+
+def test_tensors_and_plain_values_come_back(tmp_path: Path) -> None:
+    content = {"epoch": 3, "lr": 0.5, "names": ["a", (1, None)], "weights": OrderedDict(w=torch.arange(6.0).view(2, 3))}
+    torch.save(content, tmp_path / "own.pt")
+    read = read_checkpoint(tmp_path / "own.pt")
+    assert torch.equal(read["weights"]["w"], content["weights"]["w"])
+    assert {k: v for k, v in read.items() if k != "weights"} == {k: v for k, v in content.items() if k != "weights"}
+
+
+def test_a_numpy_1_random_state_is_forgotten() -> None:
+    read = read_checkpoint(GOLDEN / "checkpoint_old_pickle_s1_a33.bin")
+    assert list(read) == ["epoch", "lr", "random_state", "optimizer", "model_pos"]
+    assert read["epoch"] == 80
+    assert isinstance(read["random_state"], Inert)
+    assert read["model_pos"]["LocalLayer_Torso.expand_conv.weight"].shape == (8, 30, 3)
+
+
+def test_a_random_state_of_this_numpy_is_forgotten(tmp_path: Path) -> None:
+    torch.save({"random_state": np.random.RandomState(1234), "epoch": 1}, tmp_path / "new.bin")
+    read = read_checkpoint(tmp_path / "new.bin")
+    assert isinstance(read["random_state"], Inert)
+    assert read["epoch"] == 1
+
+
+def test_the_names_are_allowed_while_reading_only(tmp_path: Path) -> None:
+    before = list(torch.serialization.get_safe_globals())
+    torch.save({"random_state": np.random.RandomState(1)}, tmp_path / "ok.pt")
+    torch.save(Hostile(tmp_path / "no"), tmp_path / "bad.pt")
+    read_checkpoint(tmp_path / "ok.pt")
+    with pytest.raises(LiftposeError):
+        read_checkpoint(tmp_path / "bad.pt")
+    assert torch.serialization.get_safe_globals() == before
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(tmp_path / "ok.pt", weights_only=True)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_hostile_file_is_refused_and_does_not_run(tmp_path: Path, zipped: bool) -> None:
+    path, target = tmp_path / "hostile.bin", tmp_path / "was_run"
+    torch.save({"model_pos": Hostile(target)}, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(LiftposeError, match=r"hostile.bin: expected a checkpoint, found .*system") as caught:
+        read_checkpoint(path)
+    assert not target.exists()
+    assert "\n" not in str(caught.value)
+    with path.open("wb") as file:
+        pickle.dump({"model_pos": Hostile(target)}, file)
+    with pytest.raises(LiftposeError, match=r"hostile.bin: expected a checkpoint"):
+        read_checkpoint(path)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.3, 0.9])
+def test_a_truncated_file_is_refused(tmp_path: Path, kept: float) -> None:
+    whole = (GOLDEN / "checkpoint_old_pickle_s1_a33.bin").read_bytes()
+    (tmp_path / "cut.bin").write_bytes(whole[: int(len(whole) * kept)])
+    with pytest.raises(LiftposeError, match=r"cut.bin: expected a checkpoint, found a damaged file"):
+        read_checkpoint(tmp_path / "cut.bin")
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("hello")
+    torch.save(torch.zeros(3), tmp_path / "tensor.pt")
+    np.savez(tmp_path / "array.npz", a=np.zeros(3))
+    with pytest.raises(LiftposeError, match=r"note.txt: expected a checkpoint"):
+        read_checkpoint(tmp_path / "note.txt")
+    with pytest.raises(LiftposeError, match=r"tensor.pt: expected a checkpoint .*, found a Tensor"):
+        read_checkpoint(tmp_path / "tensor.pt")
+    with pytest.raises(LiftposeError, match=r"array.npz: expected a checkpoint"):
+        read_checkpoint(tmp_path / "array.npz")
+    with pytest.raises(LiftposeError, match=r"absent.pt: expected a checkpoint, found No such file"):
+        read_checkpoint(tmp_path / "absent.pt")
+    with pytest.raises(LiftposeError, match=r"expected a checkpoint, found Is a directory"):
+        read_checkpoint(tmp_path)
