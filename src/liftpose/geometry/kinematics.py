@@ -209,7 +209,10 @@ def dh_transform(alpha: Tensor, a: Tensor, theta: Tensor, d: Tensor) -> Tensor:
 
 
 class _Frames(NamedTuple):
-    """Frames of chains side by side: axes and origins, each (..., lanes, 3), in the world frame, origins in metres."""
+    """Frames of chains side by side: axes and origins (metres), each (3, lanes, ...), in the world frame.
+
+    The batch comes last, so that every operation runs along contiguous memory.
+    """
 
     x: Tensor
     y: Tensor
@@ -218,20 +221,20 @@ class _Frames(NamedTuple):
 
     def three(self) -> _Frames:
         """Let three chains start from the last lane."""
-        return _Frames(*(t[..., -1:, :].expand(*t.shape[:-2], 3, 3) for t in self))
+        return _Frames(*(t[:, -1:].expand(3, 3, *t.shape[2:]) for t in self))
 
 
 def _start(rotation: Tensor, root: Tensor) -> _Frames:
     """Return the frame at the root: its axes are the columns of RotX(gx) RotY(gy) RotZ(gz)."""
     (cx, cy, cz), (sx, sy, sz) = rotation.cos().unbind(-1), rotation.sin().unbind(-1)
-    x = torch.stack((cy * cz, cx * sz + sx * sy * cz, sx * sz - cx * sy * cz), dim=-1)
-    y = torch.stack((-cy * sz, cx * cz - sx * sy * sz, sx * cz + cx * sy * sz), dim=-1)
-    z = torch.stack((sy, -sx * cy, cx * cy), dim=-1)
-    return _Frames(*(t.unsqueeze(-2) for t in (x, y, z, root)))
+    x = torch.stack((cy * cz, cx * sz + sx * sy * cz, sx * sz - cx * sy * cz))
+    y = torch.stack((-cy * sz, cx * cz - sx * sy * sz, sx * cz + cx * sy * sz))
+    z = torch.stack((sy, -sx * cy, cx * cy))
+    return _Frames(*(t.unsqueeze(1) for t in (x, y, z, root.movedim(-1, 0))))
 
 
 class _Links(NamedTuple):
-    """What the links do, in ``_ORDER``, each (..., K, 1): c and s are cosine and sine of alpha and theta."""
+    """What the links do, in ``_ORDER``, each (K, ...): c and s are cosine and sine of alpha and theta."""
 
     a: Tensor
     ca: Tensor
@@ -243,17 +246,17 @@ class _Links(NamedTuple):
 
 def _links(angles: Tensor, lengths: Tensor) -> _Links:
     """Gather the angles and lengths of all links at once."""
-    nothing = lengths.new_zeros(*lengths.shape[:-1], 1)
-    angles, lengths = torch.cat((angles, nothing), dim=-1), torch.cat((lengths, nothing), dim=-1)
+    angles, lengths = angles.movedim(-1, 0), lengths.movedim(-1, 0)
+    nothing = torch.zeros_like(lengths[:1])
+    angles, lengths = torch.cat((angles, nothing)), torch.cat((lengths, nothing))
     table = [_LINKS[i] for i in _ORDER]
     none = len(BONES)
-    sign, ca, sa, theta0 = lengths.new_tensor(
-        [(link.a[1], *_COS_SIN[link.alpha], math.radians(link.theta0)) for link in table]
-    ).unbind(-1)
-    theta = angles[..., list(_ORDER)] + theta0
-    a = lengths[..., [BONES.index(link.a[0]) if link.a[0] else none for link in table]] * sign
-    d = lengths[..., [BONES.index(link.d) if link.d else none for link in table]]
-    return _Links(*(t.unsqueeze(-1) for t in (a, ca, sa, d, theta.cos(), theta.sin())))
+    constants = lengths.new_tensor([(link.a[1], *_COS_SIN[link.alpha], math.radians(link.theta0)) for link in table])
+    sign, ca, sa, theta0 = constants.reshape(len(table), 4, *(1 for _ in lengths.shape[1:])).unbind(1)
+    theta = angles[list(_ORDER)] + theta0
+    a = lengths[[BONES.index(link.a[0]) if link.a[0] else none for link in table]] * sign
+    d = lengths[[BONES.index(link.d) if link.d else none for link in table]]
+    return _Links(a, ca, sa, d, theta.cos(), theta.sin())
 
 
 def _kinematics(angles: Tensor, bone_lengths: Tensor, rotation: Tensor, root: Tensor) -> tuple[Tensor, Tensor]:
@@ -268,18 +271,18 @@ def _kinematics(angles: Tensor, bone_lengths: Tensor, rotation: Tensor, root: Te
     frames = _start(rotation, root)
     origins: list[Tensor] = []
     for phase in _PHASES:
-        frames = frames.three() if len(phase[0]) > 1 else _Frames(*(t[..., -1:, :] for t in frames))
+        frames = frames.three() if len(phase[0]) > 1 else _Frames(*(t[:, -1:] for t in frames))
         for lanes in phase:
             now = slice(len(origins), len(origins) + len(lanes))
-            a, ca, sa, d, ct, st = (t[..., now, :] for t in links)
+            a, ca, sa, d, ct, st = (t[now] for t in links)
             origin = frames.origin + a * frames.x
             y, z = ca * frames.y + sa * frames.z, ca * frames.z - sa * frames.y
             if any(_LINKS[link].d for link in lanes):
                 origin = origin + d * z
             frames = _Frames(ct * frames.x + st * y, ct * y - st * frames.x, z, origin)
-            origins.extend(origin.unbind(-2))
-    joints = torch.stack([origins[_ORDER.index(link)] for link in _JOINT_LINKS], dim=-2)
-    return joints, frames.z[..., -1, :]
+            origins.extend(origin.unbind(1))
+    joints = torch.stack([origins[_ORDER.index(link)] for link in _JOINT_LINKS])
+    return joints.movedim((0, 1), (-2, -1)).contiguous(), frames.z[:, -1].movedim(0, -1)
 
 
 def forward_kinematics(angles: Tensor, bone_lengths: Tensor, rotation: Tensor, root: Tensor) -> Tensor:

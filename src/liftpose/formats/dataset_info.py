@@ -1,0 +1,281 @@
+"""What the files of a data set do not say themselves (skeleton, frame rate, cameras), in a JSON file beside them."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+
+from liftpose.errors import LiftposeError
+from liftpose.formats.atomic import write_json
+from liftpose.geometry import H36M_CAMERA_SUBJECTS, Camera, h36m_cameras
+from liftpose.skeletons import H36M_17, SKELETONS, Skeleton
+
+__all__ = ["DatasetInfo", "find_dataset_info", "h36m_info", "read_dataset_info", "write_dataset_info"]
+
+_FORMAT = "liftpose-dataset"
+_VERSION = 1
+_UP_AXES = ("x", "y", "z", "-x", "-y", "-z")
+_SPLITS = ("train", "validation", "test")
+_PREFIX = "data_3d_"
+
+
+@dataclass(frozen=True, eq=False)
+class DatasetInfo:
+    """What the files of a data set do not say themselves.
+
+    Args:
+        name: Name of the data set in its file names.
+        skeleton: Joint order that a reader gives.
+        storage_skeleton: Name of the joint order of the 3D file; ``"h36m_32"`` for the field's 32 slots.
+        fps: Frames per second.
+        cameras: Subject -> its cameras, unbatched, as many for every subject; world to camera in metres.
+        splits: "train", "validation" and "test" -> subjects.
+        up_axis: Axis of the world frame that points up, such as ``"z"`` or ``"-y"``.
+        source: Where the data come from.
+        licence: Under what terms they may be used.
+        notes: Anything else that can be written as JSON.
+    """
+
+    name: str
+    skeleton: Skeleton
+    storage_skeleton: str
+    fps: float
+    cameras: Mapping[str, tuple[Camera, ...]]
+    splits: Mapping[str, tuple[str, ...]]
+    up_axis: str = "z"
+    source: str = ""
+    licence: str = ""
+    notes: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def views(self) -> int:
+        """Number of cameras, the same for every subject."""
+        return len(next(iter(self.cameras.values()), ()))
+
+
+def h36m_info() -> DatasetInfo:
+    """Describe Human3.6M as the field uses it.
+
+    Returns:
+        50 frames per second, the published cameras in float64, training on S1, S5, S6, S7, S8, validation and test both
+        on S9, S11. There are no cameras of S2, S3 and S4, whose 3D poses were never published.
+    """
+    test = ("S9", "S11")
+    cameras = {subject: h36m_cameras(subject, torch.float64) for subject in H36M_CAMERA_SUBJECTS}
+    return DatasetInfo(
+        name="h36m",
+        skeleton=H36M_17,
+        storage_skeleton="h36m_32",
+        fps=50.0,
+        cameras={subject: tuple(batch[i] for i in range(len(batch))) for subject, batch in cameras.items()},
+        splits={"train": ("S1", "S5", "S6", "S7", "S8"), "validation": test, "test": test},
+        source="Human3.6M, Ionescu et al., TPAMI 2014",
+        licence="for academic use after registration with its authors",
+    )
+
+
+def find_dataset_info(path_3d: str | os.PathLike[str]) -> DatasetInfo:
+    """Find the description of a data set from the path of its 3D file.
+
+    Args:
+        path_3d: ``data_3d_<name>.npz``.
+
+    Returns:
+        What ``data_3d_<name>.json`` beside it says; without one, for the name ``h36m`` :func:`h36m_info`.
+
+    Raises:
+        LiftposeError: There is no such JSON file, it is broken, or it describes a data set of another name.
+    """
+    sidecar = Path(path_3d).with_suffix(".json")
+    if sidecar.exists():
+        info = read_dataset_info(sidecar)
+        if sidecar.stem != f"{_PREFIX}{info.name}":
+            raise LiftposeError(f"{sidecar}: name: expected {sidecar.stem.removeprefix(_PREFIX)}, found {info.name}")
+        return info
+    if sidecar.stem == f"{_PREFIX}h36m":
+        return h36m_info()
+    raise LiftposeError(
+        f"{path_3d}: expected its description (skeleton, frame rate, cameras) in {sidecar.name} beside it, "
+        "found no such file"
+    )
+
+
+def read_dataset_info(path: str | os.PathLike[str]) -> DatasetInfo:
+    """Read the description of a data set.
+
+    Args:
+        path: The file ``data_3d_<name>.json``.
+
+    Returns:
+        Its content, cameras in float64.
+
+    Raises:
+        LiftposeError: The file is missing or not JSON, or an entry is missing, unknown, of a wrong type or not a
+            possible value.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        content = json.loads(text, parse_constant=_refuse_constant)
+    except FileNotFoundError as error:
+        raise LiftposeError(f"{path}: expected the description of a data set, found no such file") from error
+    except OSError as error:
+        raise LiftposeError(f"{path}: expected a JSON file, found: {(error.strerror or str(error)).lower()}") from error
+    except (ValueError, RecursionError) as error:
+        raise LiftposeError(f"{path}: expected a JSON file, found a mistake in it ({error})") from error
+    return _Fields(content, str(path)).info()
+
+
+def write_dataset_info(path: str | os.PathLike[str], info: DatasetInfo) -> None:
+    """Write the description of a data set, all or nothing.
+
+    Args:
+        path: The file ``data_3d_<name>.json``.
+        info: What to write.
+
+    Raises:
+        LiftposeError: The file cannot be written, or it would not be read: the description contradicts itself.
+    """
+    content = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "name": info.name,
+        "skeleton": info.skeleton.name,
+        "storage_skeleton": info.storage_skeleton,
+        "unit": "m",
+        "up_axis": info.up_axis,
+        "fps": info.fps,
+        "cameras": {subject: [camera.to_dict() for camera in cameras] for subject, cameras in info.cameras.items()},
+        "splits": {split: list(subjects) for split, subjects in info.splits.items()},
+        "source": info.source,
+        "licence": info.licence,
+        "notes": dict(info.notes),
+    }
+    _Fields(content, str(path)).info()
+    write_json(path, content)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"the number {name}")
+
+
+class _Fields:
+    """Checks the entries of one description, naming the file in every message."""
+
+    def __init__(self, content: Any, where: str) -> None:
+        self.where = where
+        if not isinstance(content, dict):
+            raise LiftposeError(f"{where}: expected a JSON object, found {_short(content)}")
+        self.content = content
+
+    def info(self) -> DatasetInfo:
+        self._fixed("format", _FORMAT)
+        self._fixed("version", _VERSION)
+        self._fixed("unit", "m")
+        skeleton = self._skeleton("skeleton")
+        cameras = self._cameras()
+        info = DatasetInfo(
+            name=self._text("name"),
+            skeleton=skeleton,
+            storage_skeleton=self._skeleton("storage_skeleton").name,
+            fps=self._fps(),
+            cameras=cameras,
+            splits=self._splits(cameras),
+            up_axis=self._one_of("up_axis", _UP_AXES),
+            source=self._text("source"),
+            licence=self._text("licence"),
+            notes=self._typed("notes", dict, "an object"),
+        )
+        known = {
+            "format",
+            "version",
+            "name",
+            "skeleton",
+            "storage_skeleton",
+            "unit",
+            "up_axis",
+            "fps",
+            "cameras",
+            "splits",
+        }
+        unknown = sorted(set(self.content) - known - {"source", "licence", "notes"})
+        if unknown:
+            raise LiftposeError(
+                f"{self.where}: expected what is not foreseen under notes, found the entry {unknown[0]!r}"
+            )
+        return info
+
+    def _value(self, key: str) -> Any:
+        if key not in self.content:
+            raise LiftposeError(f"{self.where}: expected an entry {key!r}, found none")
+        return self.content[key]
+
+    def _wrong(self, key: str, expected: str, found: Any) -> LiftposeError:
+        return LiftposeError(f"{self.where}: {key}: expected {expected}, found {_short(found)}")
+
+    def _typed(self, key: str, kind: type, words: str) -> Any:
+        value = self._value(key)
+        if not isinstance(value, kind):
+            raise self._wrong(key, words, value)
+        return value
+
+    def _text(self, key: str) -> str:
+        return str(self._typed(key, str, "text"))
+
+    def _fixed(self, key: str, expected: str | int) -> None:
+        value = self._value(key)
+        if type(value) is not type(expected) or value != expected:
+            raise self._wrong(key, repr(expected), value)
+
+    def _one_of(self, key: str, choices: tuple[str, ...]) -> str:
+        value = self._text(key)
+        if value not in choices:
+            raise self._wrong(key, f"one of {', '.join(choices)}", value)
+        return value
+
+    def _skeleton(self, key: str) -> Skeleton:
+        return SKELETONS[self._one_of(key, tuple(SKELETONS))]
+
+    def _fps(self) -> float:
+        value = self._value("fps")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+            raise self._wrong("fps", "a number above 0", value)
+        return float(value)
+
+    def _cameras(self) -> dict[str, tuple[Camera, ...]]:
+        cameras: dict[str, tuple[Camera, ...]] = {}
+        for subject, entries in self._typed("cameras", dict, "an object with a list of cameras per subject").items():
+            if not isinstance(entries, list) or not entries:
+                raise self._wrong(f"cameras of {subject}", "a list of cameras", entries)
+            cameras[subject] = tuple(
+                Camera.from_dict(entry, f"{self.where}: camera {i} of {subject}", torch.float64)
+                for i, entry in enumerate(entries)
+            )
+        counts = {subject: len(own) for subject, own in cameras.items()}
+        if len(set(counts.values())) > 1:
+            raise self._wrong("cameras", "as many for every subject", ", ".join(f"{s}: {n}" for s, n in counts.items()))
+        return cameras
+
+    def _splits(self, cameras: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
+        content = self._typed("splits", dict, "an object with a list of subjects per split")
+        if set(content) != set(_SPLITS):
+            raise self._wrong("splits", ", ".join(_SPLITS), ", ".join(content))
+        for split, subjects in content.items():
+            if not isinstance(subjects, list) or not all(isinstance(subject, str) for subject in subjects):
+                raise self._wrong(f"splits: {split}", "a list of subjects", subjects)
+            missing = [subject for subject in subjects if subject not in cameras]
+            if missing:
+                raise self._wrong(f"splits: {split}", f"subjects with cameras ({', '.join(cameras)})", missing[0])
+        return {split: tuple(content[split]) for split in _SPLITS}
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=repr)
+    return text if len(text) <= 80 else f"{text[:77]}..."

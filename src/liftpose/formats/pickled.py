@@ -1,0 +1,214 @@
+"""A reader for pickled numpy arrays that can build plain data and call nothing.
+
+A pickle is a program: it names functions and calls them. The names that pickled arrays, scalars and dtypes need are
+here bound to inert stand-ins, which only collect what they are given; every other name is refused. When the pickle has
+been read, the stand-ins are checked and turned into arrays. numpy's own functions are not called by the pickle either,
+because they trust the sizes and record layouts that they are told.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+import re
+from collections.abc import Callable
+from typing import IO, Any
+
+import numpy as np
+
+__all__ = ["load_pickled"]
+
+_MAX_DEPTH = 32
+_PLAIN_TYPES = (str, bytes, bool, int, float, complex, np.generic)
+# Booleans, integers, floating point and complex numbers, byte and unicode strings, objects; neither records nor dates.
+_PLAIN_DTYPE = re.compile(r"[biufcSU]\d{1,9}|O8?|[?bhilqpBHILQPefdgFDG]")
+
+
+class _Dtype:
+    """What a pickle says about a dtype, checked."""
+
+    def __init__(self, code: Any, align: Any = False, copy: Any = True) -> None:
+        if not isinstance(code, str) or not _PLAIN_DTYPE.fullmatch(code):
+            raise pickle.UnpicklingError(f"a dtype other than numbers, strings and objects ({code!r})")
+        self.dtype: np.dtype[Any] = np.dtype(code)
+
+    def __setstate__(self, state: Any) -> None:
+        """Take over the byte order; record layouts are refused."""
+        if not isinstance(state, tuple) or len(state) < 5 or state[1] not in ("<", ">", "|", "="):
+            raise pickle.UnpicklingError("a dtype with a broken description")
+        if any(part is not None for part in state[2:5]):
+            raise pickle.UnpicklingError("a dtype of records")
+        self.dtype = self.dtype.newbyteorder(state[1])
+
+
+class _Array:
+    """What a pickle says about an array, checked."""
+
+    def __init__(self) -> None:
+        self._shape: tuple[int, ...] = (0,)
+        self._fortran = False
+        self._data: Any = b""
+        self._dtype: np.dtype[Any] = np.dtype(np.uint8)
+
+    def __setstate__(self, state: Any) -> None:
+        """Take over (version, shape, dtype, Fortran order, data), or the same without the version."""
+        if not isinstance(state, tuple) or len(state) not in {4, 5}:
+            raise pickle.UnpicklingError("an array with a broken description")
+        shape, dtype, fortran, data = state[-4:]
+        self._shape, self._dtype = _checked_shape(shape), _checked_dtype(dtype)
+        self._fortran = bool(fortran)
+        # Python 2 wrote bytes as what Python 3 reads as text.
+        self._data = data.encode("latin1") if isinstance(data, str) else data
+        expected, size = (list, 1) if self._dtype.hasobject else (bytes | bytearray, self._dtype.itemsize)
+        if not isinstance(self._data, expected) or len(self._data) != math.prod(self._shape) * size:
+            raise pickle.UnpicklingError(
+                f"an array of shape {self._shape} and type {self._dtype} whose data have another size"
+            )
+
+    def build(self, plain: Callable[[Any], Any]) -> np.ndarray[Any, Any]:
+        """Make the array; objects in it go through ``plain`` first."""
+        order: Any = "F" if self._fortran else "C"
+        data, self._data = self._data, None  # only one copy of a large array at a time
+        if not self._dtype.hasobject:
+            return np.ndarray(self._shape, self._dtype, bytearray(data), order=order)
+        flat = np.empty(len(data), dtype=object)
+        for i, value in enumerate(data):
+            flat[i] = plain(value)
+        return flat.reshape(self._shape, order=order)
+
+
+def _reconstruct(subtype: Any, shape: Any, code: Any) -> _Array:
+    """Stand-in for the function that makes an array still to be filled; the real one would allocate the shape."""
+    if subtype is not _Array or shape not in ((0,), (0, 0), ()):
+        raise pickle.UnpicklingError("an array that is filled before it is described")
+    return _Array()
+
+
+def _scalar(dtype: Any, data: Any = b"") -> Any:
+    """Stand-in for the function that makes a numpy scalar."""
+    checked = _checked_dtype(dtype)
+    content = data.encode("latin1") if isinstance(data, str) else data
+    if checked.hasobject or not isinstance(content, bytes) or len(content) != checked.itemsize:
+        raise pickle.UnpicklingError(f"a scalar of type {checked} whose data have another size")
+    return np.frombuffer(content, checked)[0] if checked.itemsize else checked.type()
+
+
+def _frombuffer(data: Any, dtype: Any, shape: Any, order: Any) -> _Array:
+    """Stand-in for the function by which pickle protocol 5 makes an array."""
+    array = _Array()
+    array.__setstate__((shape, dtype, order == "F", data))
+    return array
+
+
+def _encode(text: Any, encoding: Any = "utf-8") -> bytes:
+    """Stand-in for ``_codecs.encode``, by which pickle protocol 2 stores bytes."""
+    if not isinstance(text, str) or encoding not in {"latin1", "latin-1"}:
+        raise pickle.UnpicklingError("text in an encoding that pickles do not use")
+    return text.encode("latin1")
+
+
+def _no_bytes() -> bytes:
+    """Stand-in for ``bytes()``, by which pickle protocol 2 stores the data of an empty array."""
+    return b""
+
+
+def _checked_dtype(dtype: Any) -> np.dtype[Any]:
+    if not isinstance(dtype, _Dtype):
+        raise pickle.UnpicklingError("something else where a dtype belongs")
+    return dtype.dtype
+
+
+def _checked_shape(shape: Any) -> tuple[int, ...]:
+    if not isinstance(shape, tuple) or not all(type(length) is int and length >= 0 for length in shape):
+        raise pickle.UnpicklingError("an array with a broken shape")
+    return shape
+
+
+class _Function:
+    """A stand-in that a pickle can call but not change: the attributes of a plain function can be set by a pickle."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call = call
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._call(*arguments)
+
+    def __setstate__(self, state: Any) -> None:
+        """Refuse to be changed."""
+        raise pickle.UnpicklingError("a change to a function")
+
+
+_NAMES: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _Dtype,
+    ("_codecs", "encode"): _Function(_encode),
+    ("builtins", "bytes"): _Function(_no_bytes),
+    ("__builtin__", "bytes"): _Function(_no_bytes),
+}
+for _core in ("numpy.core", "numpy._core"):  # the names of numpy 1 and numpy 2
+    _NAMES[f"{_core}.multiarray", "_reconstruct"] = _Function(_reconstruct)
+    _NAMES[f"{_core}.multiarray", "scalar"] = _Function(_scalar)
+    _NAMES[f"{_core}.numeric", "_frombuffer"] = _Function(_frombuffer)
+
+
+# The reader in Python, not its twin in C: that one allocates and clears whatever size a few hostile bytes claim (its
+# memo is an array). In data files nearly all bytes belong to few arrays, so the speed is the same.
+class _RestrictedUnpickler(pickle._Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        """Return the stand-in for a name, or refuse it."""
+        try:
+            return _NAMES[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"the name {module}.{name}, which could run anything") from None
+
+
+def load_pickled(stream: IO[bytes]) -> Any:
+    """Read a pickled value of numpy arrays and scalars, dictionaries, lists, tuples, strings, numbers and None.
+
+    Args:
+        stream: Positioned at the start of the pickle.
+
+    Returns:
+        The value. Arrays are writable and own their memory.
+
+    Raises:
+        pickle.UnpicklingError: The pickle is broken, names anything else, or is nested more than 32 levels deep.
+        Nothing of it was run.
+    """
+    try:
+        return _plain(_RestrictedUnpickler(stream, encoding="latin1").load(), {}, 0)
+    except (pickle.UnpicklingError, MemoryError):
+        raise
+    except EOFError as error:
+        raise pickle.UnpicklingError("a pickle that is cut") from error
+    except Exception as error:  # a broken pickle can raise nearly anything from inside the reader
+        raise pickle.UnpicklingError(f"a broken pickle ({type(error).__name__}: {error})") from error
+
+
+def _plain(value: Any, done: dict[int, Any], depth: int) -> Any:
+    """Replace the stand-ins in a value; each shared object is visited once, so that a small pickle is a small task."""
+    if id(value) in done:
+        return done[id(value)]
+    if depth > _MAX_DEPTH:
+        raise pickle.UnpicklingError(f"values nested more than {_MAX_DEPTH} levels deep")
+
+    def inner(child: Any) -> Any:
+        return _plain(child, done, depth + 1)
+
+    result: Any
+    if isinstance(value, _Array):
+        result = value.build(inner)
+    elif isinstance(value, dict):
+        result = {inner(key): inner(child) for key, child in value.items()}
+    elif isinstance(value, list):
+        result = [inner(child) for child in value]
+    elif isinstance(value, tuple):
+        result = tuple(inner(child) for child in value)
+    elif value is None or isinstance(value, _PLAIN_TYPES):
+        return value
+    else:
+        raise pickle.UnpicklingError(f"a {type(value).__name__.strip('_').lower()} instead of a value")
+    done[id(value)] = result
+    return result
