@@ -1,0 +1,11 @@
+"""What happens around training: run folders, tables, pictures, prediction files."""
+
+from __future__ import annotations
+
+from liftpose.callbacks.csv_log import RunCSVLogger
+from liftpose.callbacks.pictures import PosePicture, TrainingCurves
+from liftpose.callbacks.predictions import PredictionFiles
+from liftpose.callbacks.run_files import ConfigFile
+from liftpose.callbacks.tables import ResultTables
+
+__all__ = ["ConfigFile", "PosePicture", "PredictionFiles", "ResultTables", "RunCSVLogger", "TrainingCurves"]

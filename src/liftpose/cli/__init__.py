@@ -1,0 +1,5 @@
+"""The ``liftpose`` command: parsing, routing, errors in one line."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -1,0 +1,103 @@
+"""What a run leaves behind, and where: one folder whose name does not change on restart."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.loggers import Logger, WandbLogger
+
+from liftpose.callbacks import ConfigFile, PosePicture, PredictionFiles, ResultTables, RunCSVLogger, TrainingCurves
+from liftpose.tasks import BaseTask
+
+__all__ = ["LoggingOptions", "callbacks_of_a_run", "loggers_of_a_run"]
+
+
+@dataclass
+class LoggingOptions:
+    """Where a run is logged besides the CSV file in its folder.
+
+    Args:
+        wandb: Weights & Biases: "offline" writes its files to the run folder, to be sent with ``wandb sync``; "online"
+            needs an account; "disabled" leaves it out.
+        project: Project name in Weights & Biases.
+        name: Name of the run; the name of its folder by default.
+    """
+
+    wandb: Literal["offline", "online", "disabled"] = "offline"
+    project: str = "liftpose"
+    name: str | None = None
+
+
+def loggers_of_a_run(verb: str, folder: Path, options: LoggingOptions, resumed_step: int | None) -> list[Logger]:
+    """Return the loggers of a run.
+
+    Args:
+        verb: "fit" or "test"; the other verbs log nothing.
+        folder: Folder of the run.
+        options: What the user chose.
+        resumed_step: Optimiser steps of the checkpoint that training is resumed from, if any.
+
+    Returns:
+        The CSV log of a training, and Weights & Biases unless it is disabled.
+    """
+    loggers: list[Logger] = []
+    if verb == "fit":
+        loggers.append(RunCSVLogger(folder, resumed_step))
+    if verb in {"fit", "test"} and options.wandb != "disabled":
+        os.environ.setdefault("WANDB_SILENT", "true")  # its banner would break the one-line messages
+        folder.mkdir(parents=True, exist_ok=True)
+        loggers.append(
+            WandbLogger(
+                name=f"{options.name or folder.name}" + ("" if verb == "fit" else f"-{verb}"),
+                save_dir=str(folder),
+                project=options.project,
+                offline=options.wandb == "offline",
+                job_type=verb,
+            )
+        )
+    return loggers
+
+
+def callbacks_of_a_run(
+    verb: str, folder: Path, model: BaseTask, config: str, options: Mapping[str, Any]
+) -> list[Callback]:
+    """Return the callbacks that every run of a verb has.
+
+    Args:
+        verb: "fit", "validate", "test" or "predict".
+        folder: Folder of the run.
+        model: The task; says by which metric the best checkpoint is chosen.
+        config: The configuration as YAML, written to the folder.
+        options: The options of the verb.
+
+    Returns:
+        The callbacks.
+    """
+    if verb == "test":
+        return [ResultTables(folder, by_subject=options["by_subject"]), PosePicture(folder)]
+    if verb == "predict":
+        return [PredictionFiles(folder)]
+    if verb != "fit":
+        return []
+    validates = options["trainer"].get("limit_val_batches") != 0
+    checkpoint = ModelCheckpoint(
+        dirpath=folder / "checkpoints",
+        filename="best" if validates else "last",
+        monitor=model.monitor if validates else None,
+        mode=model.mode,
+        save_last=validates,
+        save_on_train_epoch_end=True,  # after validation, so that the file holds the whole epoch
+        enable_version_counter=False,  # a run folder is one run: "best" is always this file
+    )
+    return [
+        checkpoint,
+        ConfigFile(folder, config),
+        LearningRateMonitor("epoch"),
+        TrainingCurves(folder),
+        PosePicture(folder),
+    ]

@@ -1,0 +1,19 @@
+"""LightningDataModules: splits, loaders, windows gathered on the device."""
+
+from __future__ import annotations
+
+from liftpose.datamodules.h36m import H36MDataModule
+from liftpose.datamodules.index_loader import IndexBatch, IndexBatches, index_loader
+from liftpose.datamodules.lifting import LiftingDataModule, Split, WindowShape
+from liftpose.datamodules.synthetic import SyntheticDataModule
+
+__all__ = [
+    "H36MDataModule",
+    "IndexBatch",
+    "IndexBatches",
+    "LiftingDataModule",
+    "Split",
+    "SyntheticDataModule",
+    "WindowShape",
+    "index_loader",
+]

@@ -1,0 +1,101 @@
+"""Human3.6M, and every data set in its file layout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from liftpose.data.recording import Recording
+from liftpose.datamodules.lifting import LiftingDataModule, Split
+from liftpose.errors import LiftposeError
+from liftpose.formats import find_dataset_files, find_dataset_info, read_h36m
+
+__all__ = ["H36MDataModule"]
+
+
+class H36MDataModule(LiftingDataModule):
+    """Human3.6M, and every data set in its file layout (``liftpose data mocap`` and the synthetic people write it).
+
+    Reads ``data_3d_<dataset>.npz`` and ``data_2d_<dataset>_<keypoints>.npz``; a data set other than Human3.6M has a
+    sidecar ``data_3d_<dataset>.json`` with its cameras, frame rate and split.
+
+    Args:
+        root: Folder of the files, relative to where the command is run.
+        dataset: Name of the data set in the file names.
+        keypoints: Name of the keypoints in the file name, such as ``gt`` or ``cpn_ft_h36m_dbb``.
+        train_subjects: People to train on; None for the data set's own split (Human3.6M: S1, S5, S6, S7, S8).
+        validation_subjects: People that choose the best checkpoint; None for the data set's own split. For Human3.6M
+            these are, as in all of the field, the test people S9 and S11.
+        test_subjects: People to test on; None for the data set's own split (Human3.6M: S9, S11).
+        options: Options of :class:`LiftingDataModule`.
+    """
+
+    def __init__(
+        self,
+        root: str = "data",
+        dataset: str = "h36m",
+        keypoints: str = "gt",
+        train_subjects: list[str] | None = None,
+        validation_subjects: list[str] | None = None,
+        test_subjects: list[str] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.root = root
+        self.dataset = dataset
+        self.keypoints = keypoints
+        self.subjects = {"train": train_subjects, "validation": validation_subjects, "test": test_subjects}
+        self._people: dict[str, list[Recording]] = {}
+
+    def check(self) -> None:
+        """Refuse a run whose files are not there, before anything is written.
+
+        Raises:
+            LiftposeError: A file is missing; the message names it and the command that makes it.
+        """
+        find_dataset_files(self.root, self.dataset, self.keypoints)
+
+    def setup(self, stage: str) -> None:
+        """Read all people of a stage at once, since a file can only be read whole, and lay their frames out flat.
+
+        Args:
+            stage: "fit", "validate", "test" or "predict".
+        """
+        self._read([name for split in self.splits_of(stage) for name in self._subjects_of(split)])
+        super().setup(stage)
+
+    def load_recordings(self, split: Split) -> list[Recording]:
+        """Read the recordings of a split.
+
+        Args:
+            split: "train", "validation" or "test"; "predict" stands for "test".
+
+        Returns:
+            The recordings in the order of the files.
+
+        Raises:
+            LiftposeError: A file is missing or broken, or a person is not in the data set.
+        """
+        names = self._subjects_of(split)
+        self._read(names)
+        return [recording for name in names for recording in self._people[name]]
+
+    def _subjects_of(self, split: Split) -> list[str]:
+        """Return the people of a split."""
+        name = "test" if split == "predict" else split
+        chosen = self.subjects[name]
+        if chosen is None:
+            path_3d, _ = find_dataset_files(self.root, self.dataset, self.keypoints)
+            chosen = list(find_dataset_info(path_3d).splits[name])
+        if not chosen:
+            raise LiftposeError(f"data.{name}_subjects: expected at least one person of {self.dataset}, found none")
+        return chosen
+
+    def _read(self, names: list[str]) -> None:
+        """Read the people that have not been read yet."""
+        missing = [name for name in dict.fromkeys(names) if name not in self._people]
+        if missing:
+            path_3d, path_2d = find_dataset_files(self.root, self.dataset, self.keypoints)
+            for name in missing:
+                self._people[name] = []
+            for recording in read_h36m(path_3d, path_2d, subjects=missing):
+                self._people[recording.subject].append(recording)

@@ -1,0 +1,233 @@
+"""What the data modules of all lifters share: from recordings to windows on the device."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Literal, NamedTuple
+
+import pytorch_lightning as pl
+from torch.utils.data import DataLoader
+
+from liftpose.data.recording import Recording
+from liftpose.data.selection import downsample, select_actions, subset
+from liftpose.data.windows import WindowBatch, Windows, lifting_windows
+from liftpose.datamodules.index_loader import IndexBatch, IndexBatches, index_loader
+from liftpose.errors import LiftposeError
+
+__all__ = ["LiftingDataModule", "Split", "WindowShape"]
+
+Split = Literal["train", "validation", "test", "predict"]
+
+
+class WindowShape(NamedTuple):
+    """What a lifter wants its windows to be.
+
+    Attributes:
+        receptive_field: Number of frames.
+        causal: Whether all padding is on the left.
+    """
+
+    receptive_field: int
+    causal: bool
+
+
+class LiftingDataModule(pl.LightningDataModule, ABC):
+    """Windows of 2D keypoints with the 3D pose of their current frame.
+
+    All frames of a split lie in one flat tensor on the device; loaders yield numbers of windows, and the windows are
+    gathered on the device. The lifter of the run says how long a window is.
+
+    Args:
+        actions: Beginnings of the names of the actions to use, or None for all. As published, ``Walk`` takes Walking,
+            WalkDog and WalkTogether.
+        exact_actions: Whether ``actions`` are whole names.
+        batch_size: Number of windows of a global batch, over all processes.
+        flip: Mirrored training windows: as additional samples ("copies", as published), in place of the window with
+            probability one half ("chance"), or not at all ("none").
+        subset: Share of every training recording to use, cut out as published.
+        downsample: Use every n-th frame of all recordings.
+        seed: Seed of the order of the training windows and of the flips.
+        window: Length of the windows and whether they are causal, where no lifter says it.
+    """
+
+    def __init__(
+        self,
+        actions: list[str] | None = None,
+        exact_actions: bool = False,
+        batch_size: int = 1024,
+        flip: Literal["copies", "chance", "none"] = "copies",
+        subset: float = 1.0,
+        downsample: int = 1,
+        seed: int = 1234,
+        window: WindowShape | None = None,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise LiftposeError(f"data.batch_size: expected a number from 1 up, found {batch_size}")
+        if not 0 < subset <= 1:
+            raise LiftposeError(f"data.subset: expected a share above 0 and at most 1, found {subset}")
+        if downsample < 1:
+            raise LiftposeError(f"data.downsample: expected a number from 1 up, found {downsample}")
+        self.actions = actions
+        self.exact_actions = exact_actions
+        self.batch_size = batch_size
+        self.flip = flip
+        self.subset = subset
+        self.downsample = downsample
+        self.seed = seed
+        self.window = window
+        self._recordings: dict[str, list[Recording]] = {}
+        self._windows: dict[str, Windows] = {}
+
+    # ---------------------------------------------------------------------------------------------------- recordings
+    @abstractmethod
+    def load_recordings(self, split: Split) -> list[Recording]:
+        """Read the recordings of a split.
+
+        Args:
+            split: "train", "validation", "test" or "predict".
+
+        Returns:
+            The recordings in the order of the files.
+        """
+
+    @staticmethod
+    def splits_of(stage: str) -> tuple[Split, ...]:
+        """Return the splits that a stage of the trainer needs.
+
+        Args:
+            stage: "fit", "validate", "test" or "predict".
+        """
+        splits: dict[str, tuple[Split, ...]] = {
+            "fit": ("train", "validation"),
+            "validate": ("validation",),
+            "test": ("test",),
+            "predict": ("predict",),
+        }
+        return splits[stage]
+
+    def check(self) -> None:
+        """Refuse a run whose files are not there, before anything is written."""
+
+    def recordings(self, split: Split) -> list[Recording]:
+        """Return the recordings of a split, selected, downsampled and cut as the options say; read once.
+
+        Args:
+            split: "train", "validation", "test" or "predict".
+
+        Returns:
+            The recordings in the order of the files; sequence numbers of windows count them.
+        """
+        if split not in self._recordings:
+            chosen = self.load_recordings(split)
+            if self.actions is not None:
+                chosen = select_actions(chosen, self.actions, exact=self.exact_actions)
+            if split == "train" and self.subset < 1:
+                chosen = [subset(recording, self.subset, self.downsample) for recording in chosen]
+            elif self.downsample > 1:
+                chosen = [downsample(recording, self.downsample) for recording in chosen]
+            if not any(len(recording) for recording in chosen):
+                raise LiftposeError(f"data: expected recordings in the {split} split, found none")
+            self._recordings[split] = chosen
+        return self._recordings[split]
+
+    # ------------------------------------------------------------------------------------------------------- windows
+    @property
+    def window_shape(self) -> WindowShape:
+        """What the windows are to be: what the lifter of the run says, or the option."""
+        lifter = getattr(getattr(self.trainer, "lightning_module", None), "lifter", None)
+        if lifter is not None:
+            return WindowShape(lifter.receptive_field, lifter.causal)
+        if self.window is None:
+            raise LiftposeError("data.window: expected the length of the windows where no lifter says it, found none")
+        return self.window
+
+    def setup(self, stage: str) -> None:
+        """Read the splits that a stage needs and lay their frames out flat.
+
+        Args:
+            stage: "fit", "validate", "test" or "predict".
+        """
+        shape = self.window_shape
+        for split in self.splits_of(stage):
+            if split not in self._windows:
+                copies = split == "train" and self.flip == "copies"
+                self._windows[split] = lifting_windows(
+                    self.recordings(split), shape.receptive_field, causal=shape.causal, flip_copies=copies
+                )
+
+    def windows(self, split: Split) -> Windows:
+        """Return the windows of a split that has been set up.
+
+        Args:
+            split: "train", "validation", "test" or "predict".
+
+        Returns:
+            Its frames and the index of its windows.
+        """
+        return self._windows[split]
+
+    # ------------------------------------------------------------------------------------------------------- loaders
+    def _loader(self, split: Split) -> DataLoader[IndexBatch]:
+        """Return the loader of a split: shuffled for training, in order otherwise."""
+        train = split == "train"
+        batches = IndexBatches(
+            split,
+            len(self._windows[split]),
+            self.batch_size,
+            seed=self.seed if train else None,
+            flip_by_chance=train and self.flip == "chance",
+            rank=self.trainer.global_rank if self.trainer else 0,
+            world_size=self.trainer.world_size if self.trainer else 1,
+        )
+        return index_loader(batches)
+
+    def train_dataloader(self) -> DataLoader[IndexBatch]:
+        """Return the numbers of the training windows, in the published order of each epoch."""
+        return self._loader("train")
+
+    def val_dataloader(self) -> DataLoader[IndexBatch]:
+        """Return the numbers of the validation windows."""
+        return self._loader("validation")
+
+    def test_dataloader(self) -> DataLoader[IndexBatch]:
+        """Return the numbers of the test windows."""
+        return self._loader("test")
+
+    def predict_dataloader(self) -> DataLoader[IndexBatch]:
+        """Return the numbers of the windows to predict."""
+        return self._loader("predict")
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Gather the windows of a batch on the device.
+
+        Args:
+            batch: Numbers of windows.
+            dataloader_idx: Number of the loader.
+
+        Returns:
+            The windows.
+        """
+        return self.gather(batch) if isinstance(batch, IndexBatch) else batch
+
+    def gather(self, batch: IndexBatch) -> WindowBatch:
+        """Gather the windows of a batch on the device of its numbers.
+
+        Args:
+            batch: Numbers of windows.
+
+        Returns:
+            The windows.
+        """
+        windows = self._windows[batch.split]
+        if windows.device != batch.indices.device:
+            windows = self._windows[batch.split] = windows.to(batch.indices.device)
+        return windows.gather(batch.indices, flip=batch.flip)
+
+    def teardown(self, stage: str) -> None:
+        """Let go of the windows; the recordings stay for a later stage.
+
+        Args:
+            stage: The stage that has ended.
+        """
+        self._windows.clear()

@@ -1,0 +1,9 @@
+"""LightningModules: the training recipes, one per system."""
+
+from __future__ import annotations
+
+from liftpose.tasks.base import BaseTask
+from liftpose.tasks.lifting import LiftingTask
+from liftpose.tasks.regression import RegressionTask
+
+__all__ = ["BaseTask", "LiftingTask", "RegressionTask"]

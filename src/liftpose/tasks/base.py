@@ -1,0 +1,82 @@
+"""The part that all training recipes share."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import pytorch_lightning as pl
+from torch import nn
+
+from liftpose.errors import LiftposeError
+
+__all__ = ["BaseTask"]
+
+
+class BaseTask(pl.LightningModule, ABC):
+    """A training recipe: models, losses, metrics and steps of one system.
+
+    The constructor saves the subclass's arguments as hyper-parameters; the subclass then stores what it was given and
+    calls :meth:`configure`.
+
+    Attributes:
+        architecture: Names of the hyper-parameters that decide which weights fit; a checkpoint for evaluation has to
+            agree with the configuration in these.
+        not_compared: Names of the hyper-parameters that may differ between a checkpoint and the run that resumes it.
+        monitor: Name of the logged metric that chooses the best checkpoint.
+        mode: Whether the best value of ``monitor`` is the smallest ("min") or the largest ("max").
+    """
+
+    architecture: ClassVar[tuple[str, ...]] = ()
+    not_compared: ClassVar[tuple[str, ...]] = ()
+    monitor: ClassVar[str] = "val_loss"
+    mode: ClassVar[str] = "min"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._save_arguments()
+
+    def configure(self) -> None:
+        """Prepare networks, losses and metrics, in this order."""
+        self.configure_models()
+        self.configure_losses()
+        self.configure_metrics()
+
+    def _save_arguments(self) -> None:
+        """Save the constructor's arguments as hyper-parameters.
+
+        From the command these are the parsed values of the configuration; a network that was built in Python and given
+        as an object is left out, since only plain values can be loaded safely again.
+        """
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*is an instance of `nn.Module`.*")
+            self.save_hyperparameters(logger=False)
+        modules = [name for name, value in self.hparams.items() if isinstance(value, nn.Module)]
+        for name in modules:
+            del self.hparams[name]
+        self.save_hyperparameters(ignore=modules)
+
+    @abstractmethod
+    def configure_models(self) -> None:
+        """Prepare the networks."""
+
+    def configure_losses(self) -> None:
+        """Prepare the losses."""
+
+    @abstractmethod
+    def configure_metrics(self) -> None:
+        """Prepare the metrics."""
+
+    def check(self, verb: str, checkpoint: str | None) -> None:
+        """Refuse a run that cannot work before anything is written.
+
+        Args:
+            verb: "fit", "validate", "test" or "predict".
+            checkpoint: The checkpoint that was given, if any.
+
+        Raises:
+            LiftposeError: The options do not fit together.
+        """
+        if verb != "fit" and checkpoint is None:
+            raise LiftposeError(f"--ckpt_path: expected the checkpoint to {verb} with, found none")

@@ -1,0 +1,246 @@
+"""Training of lifters: windows of 2D keypoints in, the 3D pose of the current frame out."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from liftpose.data.windows import WindowBatch
+from liftpose.errors import LiftposeError
+from liftpose.losses import mpjpe_loss
+from liftpose.metrics import MPJPE, PMPJPE, EvaluationResult, PoseEvaluation, action_table
+from liftpose.models.lifter import Lifter
+from liftpose.skeletons import mirror
+from liftpose.tasks.base import BaseTask
+from liftpose.weights import read_lifter_weights
+
+__all__ = ["LiftingTask"]
+
+NOT_SAID = "not said"
+
+
+class LiftingTask(BaseTask):
+    """Train and test a lifter with the recipe of Shan et al. (ACM MM 2021), section 4, and Pavllo et al. (CVPR 2019).
+
+    The loss is the mean per-joint position error, the optimiser AdamW with AMSGrad, the learning rate decays by a
+    constant factor per epoch, and the momentum of the batch normalisation falls from 0.1 to 0.001 over the run.
+
+    A lifter that is trained in stages starts each stage above the first from the weights of the stage before
+    (``init_from``); the parts named in ``freeze`` then keep their weights.
+
+    Args:
+        lifter: The network.
+        init_from: Checkpoint of the stage before: one of liftpose's or of the authors' own. Has to be given where the
+            lifter's stage is above 1; ``null`` says outright that the stage starts from random weights. Not read when a
+            run is resumed or evaluated.
+        freeze: Names of the lifter's submodules whose parameters are not trained. ``[encoders]`` stands for all its
+            encoders.
+        freeze_statistics: Whether the frozen parts also run in evaluation mode. As published (false) their dropout
+            stays active and the running statistics of their batch normalisation keep moving.
+        learning_rate: Learning rate of the first epoch.
+        learning_rate_decay: Factor between the learning rates of one epoch and the next.
+        weight_decay: Decoupled weight decay of AdamW.
+        batchnorm_momentum_decay: Factor by which the momentum of the encoders' batch normalisation has fallen at the
+            end of the run; 1 keeps it constant.
+        flip_test: Whether validation, test and prediction average the prediction with that of the mirrored window.
+    """
+
+    architecture: ClassVar[tuple[str, ...]] = ("lifter",)
+    not_compared: ClassVar[tuple[str, ...]] = ("init_from",)
+    monitor: ClassVar[str] = "val_mpjpe_mm"
+
+    def __init__(
+        self,
+        lifter: Lifter,
+        init_from: str | None = NOT_SAID,
+        freeze: list[str] | None = None,
+        freeze_statistics: bool = False,
+        learning_rate: float = 1e-3,
+        learning_rate_decay: float = 0.95,
+        weight_decay: float = 0.01,
+        batchnorm_momentum_decay: float = 0.01,
+        flip_test: bool = True,
+    ) -> None:
+        super().__init__()
+        self.lifter = lifter
+        self.init_from = init_from
+        self.freeze_names = freeze or []
+        self.freeze_statistics = freeze_statistics
+        self.learning_rate = learning_rate
+        self.learning_rate_decay = learning_rate_decay
+        self.weight_decay = weight_decay
+        self.batchnorm_momentum_decay = batchnorm_momentum_decay
+        self.flip_test = flip_test
+        self.test_result: EvaluationResult | None = None
+        self.configure()
+
+    # --------------------------------------------------------------------------------------------------- preparation
+    def configure_models(self) -> None:
+        """Freeze the parts of the lifter that are to keep their weights."""
+        for module in self.frozen_modules:
+            module.requires_grad_(False)
+
+    def configure_metrics(self) -> None:
+        """Prepare the metrics of training and validation; that of the test depends on its recordings."""
+        self.train_mpjpe = MPJPE()
+        self.val_mpjpe = MPJPE()
+        self.val_p_mpjpe = PMPJPE()
+        self.evaluation = PoseEvaluation(())
+
+    @property
+    def frozen_modules(self) -> list[nn.Module]:
+        """The submodules of the lifter that keep their weights.
+
+        Raises:
+            LiftposeError: A name in ``freeze`` is not that of a submodule.
+        """
+        children = dict(self.lifter.named_children())
+        names: list[str] = []
+        for name in self.freeze_names:
+            names += self.lifter.encoder_names if name == "encoders" else [name]
+        unknown = [name for name in names if name not in children]
+        if unknown:
+            raise LiftposeError(
+                f"freeze: expected names of submodules of {type(self.lifter).__name__} ({', '.join(children)}) or "
+                f"encoders, found {', '.join(unknown)}"
+            )
+        return [children[name] for name in names]
+
+    def check(self, verb: str, checkpoint: str | None) -> None:
+        """Refuse a later stage of training that was not told where to start from.
+
+        Args:
+            verb: "fit", "validate", "test" or "predict".
+            checkpoint: The checkpoint that was given, if any.
+
+        Raises:
+            LiftposeError: ``init_from`` was neither given nor set to null, or does not fit the lifter.
+        """
+        super().check(verb, checkpoint)
+        if verb != "fit" or checkpoint is not None:
+            return
+        if self.init_from == NOT_SAID and self.lifter.stage > 1:
+            raise LiftposeError(
+                f"model.init_from: expected the checkpoint of stage {self.lifter.stage - 1} for a run of stage "
+                f"{self.lifter.stage} (or null to start from random weights), found nothing"
+            )
+        if self.init_from == NOT_SAID:
+            self.init_from = None
+        if self.init_from is not None:
+            self.lifter.load_previous_stage(read_lifter_weights(self.init_from))
+
+    def on_fit_start(self) -> None:
+        """Take over the weights of the stage before, unless the run is resumed."""
+        if self.trainer.ckpt_path is None:
+            self.check("fit", None)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return AdamW with AMSGrad over the trainable parameters and its learning rates, one per epoch."""
+        parameters = [parameter for parameter in self.lifter.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=self.weight_decay, amsgrad=True)
+        scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, self.learning_rate_decay)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "epoch"}}
+
+    # ------------------------------------------------------------------------------------------------------ training
+    def on_train_epoch_start(self) -> None:
+        """Set the momentum of the batch normalisation, computed from the epoch so that a resumed run has it too."""
+        epochs = self.trainer.max_epochs or 0
+        if epochs > 0:
+            share = self.current_epoch / epochs
+            self.lifter.set_batchnorm_momentum(0.1 * math.pow(self.batchnorm_momentum_decay, share))
+        if self.freeze_statistics:
+            for module in self.frozen_modules:
+                module.eval()
+
+    def training_step(self, batch: WindowBatch, batch_idx: int) -> Tensor:
+        """Return the loss of one batch.
+
+        Args:
+            batch: Windows with the poses of their current frames.
+            batch_idx: Number of the batch in the epoch.
+
+        Returns:
+            () mean per-joint position error in metres.
+        """
+        target = self.target(batch)
+        prediction = self.lifter(batch.keypoints_2d)
+        loss = mpjpe_loss(prediction, target)
+        self.train_mpjpe.update(prediction.detach(), target)
+        self.log("train_loss", loss, prog_bar=True)
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Log the error of the epoch, every window weighing the same."""
+        self.log("train_mpjpe_mm", 1000 * self.train_mpjpe.compute())
+        self.train_mpjpe.reset()
+
+    # ---------------------------------------------------------------------------------------------------- evaluation
+    def predict(self, keypoints_2d: Tensor) -> Tensor:
+        """Predict poses, averaged with those of the mirrored windows where ``flip_test`` says so.
+
+        Args:
+            keypoints_2d: (B, T, J, 2) normalised screen coordinates.
+
+        Returns:
+            (B, 1, J, 3) metres relative to the root, camera frame.
+        """
+        if not self.flip_test:
+            plain: Tensor = self.lifter(keypoints_2d)
+            return plain
+        skeleton = self.lifter.skeleton
+        both: Tensor = self.lifter(torch.cat((keypoints_2d, mirror(keypoints_2d, skeleton))))
+        straight, mirrored = both.chunk(2)
+        return (straight + mirror(mirrored, skeleton)) / 2
+
+    def target(self, batch: WindowBatch) -> Tensor:
+        """Return the true poses of a batch: (B, 1, J, 3) metres relative to the root, camera frame.
+
+        Raises:
+            LiftposeError: The recordings have no 3D poses.
+        """
+        if batch.poses_3d is None:
+            raise LiftposeError("data: expected recordings with 3D poses, found keypoints only")
+        return batch.poses_3d
+
+    def validation_step(self, batch: WindowBatch, batch_idx: int) -> None:
+        """Add a batch to the validation error."""
+        prediction, target = self.predict(batch.keypoints_2d), self.target(batch)
+        self.val_mpjpe.update(prediction, target)
+        self.val_p_mpjpe.update(prediction, target)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation errors: the mean over all frames."""
+        self.log("val_mpjpe_mm", 1000 * self.val_mpjpe.compute(), prog_bar=True)
+        self.log("val_p_mpjpe_mm", 1000 * self.val_p_mpjpe.compute())
+        self.val_mpjpe.reset()
+        self.val_p_mpjpe.reset()
+
+    def on_test_start(self) -> None:
+        """Prepare the evaluation for the recordings of the test split."""
+        recordings = self.trainer.datamodule.recordings("test")  # type: ignore[attr-defined]  # Lightning sets it late
+        identities = [(recording.subject, recording.action, recording.view) for recording in recordings]
+        self.evaluation = PoseEvaluation(identities).to(self.device)
+
+    def test_step(self, batch: WindowBatch, batch_idx: int) -> None:
+        """Add a batch to the papers' table."""
+        prediction, target = self.predict(batch.keypoints_2d), self.target(batch)
+        self.evaluation.update(prediction[:, 0], target[:, 0], batch.sequence, batch.frame)
+
+    def on_test_epoch_end(self) -> None:
+        """Compute the table's numbers and log their means over actions, as the papers report them."""
+        self.test_result = self.evaluation.compute()
+        means = action_table(self.test_result).to_dict()["mean_over_actions"]
+        numbers = {f"test_{name}": value for name, value in means.items() if value is not None and name != "frames"}
+        self.log_dict(numbers)
+
+    def predict_step(self, batch: WindowBatch, batch_idx: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the poses of a batch with their places.
+
+        Returns:
+            (B, J, 3) metres relative to the root in the camera frame, (B,) numbers of the recordings, (B,) frames.
+        """
+        return self.predict(batch.keypoints_2d)[:, 0], batch.sequence, batch.frame

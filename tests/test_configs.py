@@ -1,0 +1,107 @@
+"""Every shipped configuration: its published size, and a run of fit, test and predict with small sizes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from liftpose.cli.configs import config_folder
+from liftpose.models import RIE
+
+HERE = Path(__file__).parent
+OVERLAYS = {"synthetic.yaml", "quick.yaml", "cmu.yaml"}
+CONFIGS = sorted(path.name for path in config_folder().glob("*.yaml") if path.name not in OVERLAYS)
+RIE_CONFIGS = [name for name in CONFIGS if name.startswith("rie_")]
+# Shan et al. (ACM MM 2021): parameters of the public network at the size of each configuration.
+PARAMETERS = {
+    "rie_stage1.yaml": 23_385_651,
+    "rie_stage2.yaml": 41_783_091,
+    "rie_stage3.yaml": 41_783_091,
+    "rie_stage3_cpn.yaml": 52_861_491,
+}
+
+
+def test_all_configs_are_known() -> None:
+    assert set(CONFIGS) == {
+        "mean_pose.yaml", "ridge.yaml", "rie_stage1.yaml", "rie_stage2.yaml", "rie_stage3.yaml",
+        "rie_stage1_cpn.yaml", "rie_stage2_cpn.yaml", "rie_stage3_cpn.yaml",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RIE_CONFIGS)
+def test_published_size(name: str) -> None:
+    config = yaml.safe_load((config_folder() / name).read_text())
+    options = config["model"]["init_args"]["lifter"]["init_args"]
+    model = RIE(**options)
+    assert model.receptive_field == 243
+    count = sum(parameter.numel() for parameter in model.parameters())
+    if name in PARAMETERS:
+        assert count == PARAMETERS[name]
+    assert options["latent_dim"] == (512 if "cpn" in name else 256)
+    assert config["trainer"]["max_epochs"] == 80
+    assert config["data"]["init_args"]["batch_size"] == 1024
+    assert config["model"]["init_args"]["learning_rate"] == (0.0005 if "stage3" in name else 0.001)
+
+
+def sizes(name: str) -> list[str]:
+    overlays = ["tiny.yaml", *(["tiny_rie.yaml"] if name in RIE_CONFIGS else [])]
+    return [word for overlay in overlays for word in ("--config", str(HERE / overlay))]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_fit_test_predict(
+    name: str, liftpose: Callable[..., tuple[int, str, str]], h36m_root: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    options = [*sizes(name), f"--data.root={h36m_root}"]
+    stage = name.split("stage")[1][0] if "stage" in name else "1"
+    start = []
+    if stage != "1":
+        before = name.replace(f"stage{stage}", f"stage{int(stage) - 1}")
+        fitted = liftpose(
+            *("fit", "--config", before, *options, f"--trainer.default_root_dir={tmp_path / 'before'}"),
+            *(["--model.init_from=null"] if stage == "3" else []),
+        )
+        assert fitted[0] == 0, fitted[2]
+        start = [f"--model.init_from={tmp_path / 'before/checkpoints/best.ckpt'}"]
+    options.append(f"--trainer.default_root_dir={run}")
+    code, _, err = liftpose("fit", "--config", name, *options, *start)
+    assert code == 0, err
+    made = {path.name for path in run.iterdir()}
+    assert {"checkpoints", "config.yaml", "metrics.csv", "prediction.png", "training_curves.png"} <= made
+
+    code, out, err = liftpose("test", "--config", name, *options, "--ckpt_path", "best")
+    assert code == 0, err
+    results = json.loads((run / "test_results.json").read_text())
+    assert f"{results['actions']['mean_over_actions']['mpjpe_mm']:.1f}" in out
+    assert {row["action"] for row in results["actions"]["rows"]} <= {"Directions", "Sitting", "SittingDown", "Walking"}
+
+    code, _, err = liftpose("predict", "--config", name, *options, "--ckpt_path", "best", "--data.actions=[Walk]")
+    assert code == 0, err
+    files = sorted((run / "predictions").iterdir())
+    assert [path.name for path in files] == [f"{s}.Walking.{view}.npz" for s in ("S11", "S9") for view in range(4)]
+    with np.load(files[0]) as content:
+        assert content["poses_3d"].shape == (43, 17, 3)
+
+
+def test_overlays_only_change_what_they_say() -> None:
+    for name in OVERLAYS:
+        content = yaml.safe_load((config_folder() / name).read_text())
+        assert set(content) <= {"model", "data", "trainer"}
+
+
+def test_the_demo_overlays_work_together(
+    liftpose: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    overlays = ["rie_stage1.yaml", "synthetic.yaml", "quick.yaml"]
+    words = [word for overlay in overlays for word in ("--config", overlay)] + sizes("ridge.yaml")
+    code, _, err = liftpose("fit", *words, "--data.frames_per_action=30", "--data.keypoints=noisy")
+    assert code == 0, err
+    assert (tmp_path / "data/synthetic/data_2d_synthetic_noisy.npz").is_file()
+    assert (tmp_path / "runs/rie_stage1/checkpoints/last.ckpt").is_file()
