@@ -6,10 +6,10 @@ __all__ = ["LiftposeError"]
 
 
 class LiftposeError(Exception):
-    """A mistake in what the user gave: a file, an option, an array.
+    r"""A mistake in what the user gave: a file, an option, an array.
 
-    The message is one line in the form ``what, where: expected …, found …``, so that it can be shown without a traceback. It names the file
-    or the option, says what was expected and what was found, and where possible the command that mends it.
+    The message is one line in the form ``what, where: expected …, found …``, to be shown without a traceback. It names
+    the file or the option, and where possible the command that mends the mistake.
 
     Args:
         message: The sentence for the user. Line breaks are folded into spaces.

@@ -1,0 +1,44 @@
+"""The CSV log: nothing is lost when a run is resumed, nothing is left of another run."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from liftpose.callbacks import RunCSVLogger
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write(folder: Path, steps: range, resumed_step: int | None = None, extra: bool = False) -> None:
+    logger = RunCSVLogger(folder, resumed_step)
+    for step in steps:
+        logger.log_metrics({"loss": float(step), **({"val": 2.0 * step} if extra else {})}, step=step)
+    logger.save()
+
+
+def test_a_resumed_run_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    write(tmp_path, range(10))
+    write(tmp_path, range(6, 12), resumed_step=6, extra=True)
+    found = rows(tmp_path)
+    assert [int(row["step"]) for row in found] == list(range(12))
+    assert [float(row["loss"]) for row in found] == [float(step) for step in range(12)]
+    assert [row["val"] for row in found[:6]] == [""] * 6
+    assert found[7]["val"] == "14.0"
+
+
+def test_rows_are_kept_even_if_the_resumed_run_writes_none(tmp_path: Path) -> None:
+    write(tmp_path, range(10))
+    RunCSVLogger(tmp_path, 4).log_metrics({"loss": 0.0}, step=4)  # killed before it saves
+    assert [int(row["step"]) for row in rows(tmp_path)] == [0, 1, 2, 3]
+
+
+def test_a_new_run_starts_a_new_file_and_leaves_other_files_alone(tmp_path: Path) -> None:
+    write(tmp_path, range(10))
+    (tmp_path / "prediction.png").write_bytes(b"picture")
+    write(tmp_path, range(2))
+    assert [int(row["step"]) for row in rows(tmp_path)] == [0, 1]
+    assert (tmp_path / "prediction.png").read_bytes() == b"picture"
