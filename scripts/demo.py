@@ -28,7 +28,8 @@ def main() -> int:
         quick = ["--config", "quick.yaml"] if config.startswith("rie") else []
         line = [
             *(options.command, verb, "--config", config, "--config", "synthetic.yaml", *quick),
-            *(f"--data.root={out / 'data'}", f"--trainer.default_root_dir={folder}", *words),
+            *(f"--data.root={out / 'data'}", "--data.frames_per_action=300"),
+            *(f"--trainer.default_root_dir={folder}", *words),
         ]
         print(f"\n$ {shlex.join(line)}", flush=True)
         subprocess.run(line, check=True)  # noqa: S603 - the words are ours

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liftpose.data.people import check_split, split_people
+from liftpose.data.splits import check_split, split_people
 from liftpose.errors import LiftposeError
 
 

@@ -37,6 +37,9 @@ class RunCSVLogger(CSVLogger):
             self._experiment = _Writer(self.log_dir, self._resumed_step)
         return self._experiment
 
+    def log_hyperparams(self, params: Any = None) -> None:
+        """Write nothing: ``config.yaml`` beside the file holds every option."""
+
 
 class _Writer(ExperimentWriter):
     """Lightning's writer, which begins with the rows of the run that is resumed."""

@@ -23,7 +23,7 @@ from liftpose.data.mocap import (
     visibility,
     z_up,
 )
-from liftpose.data.people import check_split, split_people
+from liftpose.data.splits import check_split, split_people
 from liftpose.errors import LiftposeError
 from liftpose.formats.asf_amc import AMC, read_amc, read_asf
 from liftpose.formats.bvh import BVH, read_bvh
