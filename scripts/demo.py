@@ -37,11 +37,11 @@ def main() -> int:
     def checkpoint(config: str) -> Path:
         return out / "runs" / config / "checkpoints" / "best.ckpt"
 
-    liftpose("fit", "mean_pose.yaml")
+    liftpose("fit", "mean_pose.yaml", "--overwrite=true")
     liftpose("test", "mean_pose.yaml", f"--ckpt_path={checkpoint('mean_pose')}")
-    liftpose("fit", "rie_stage1.yaml")
-    liftpose("fit", "rie_stage2.yaml", f"--model.init_from={checkpoint('rie_stage1')}")
-    liftpose("fit", "rie_stage3.yaml", f"--model.init_from={checkpoint('rie_stage2')}")
+    liftpose("fit", "rie_stage1.yaml", "--overwrite=true")
+    liftpose("fit", "rie_stage2.yaml", "--overwrite=true", f"--model.init_from={checkpoint('rie_stage1')}")
+    liftpose("fit", "rie_stage3.yaml", "--overwrite=true", f"--model.init_from={checkpoint('rie_stage2')}")
     liftpose("test", "rie_stage3.yaml", f"--ckpt_path={checkpoint('rie_stage3')}")
 
     errors = {name: error_of(out / "runs" / name) for name in ("mean_pose", "rie_stage3")}

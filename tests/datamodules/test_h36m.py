@@ -107,5 +107,5 @@ def test_options_out_of_range(options: dict[str, Any], message: str, h36m_root: 
 def test_a_person_who_is_not_there(h36m_root: Path) -> None:
     with pytest.raises(LiftposeError, match="expected the subject S4"):
         module(h36m_root, test_subjects=["S4"]).recordings("test")
-    with pytest.raises(LiftposeError, match="data.test_subjects: expected at least one person"):
+    with pytest.raises(LiftposeError, match=r"data.test_subjects: expected at least one person"):
         module(h36m_root, test_subjects=[]).recordings("test")

@@ -71,8 +71,8 @@ def test_nobody_is_in_two_splits(tmp_path: Path) -> None:
 
 
 def test_refusals(tmp_path: Path) -> None:
-    with pytest.raises(LiftposeError, match="data.keypoints: expected gt or noisy"):
+    with pytest.raises(LiftposeError, match=r"data.keypoints: expected gt or noisy"):
         module(tmp_path, keypoints="cpn").prepare_data()
-    with pytest.raises(LiftposeError, match="data.dataset"):
+    with pytest.raises(LiftposeError, match=r"data.dataset"):
         module(tmp_path, dataset="h36m")
     assert not list(tmp_path.iterdir())

@@ -71,7 +71,9 @@ def test_stage_2_takes_over_and_keeps_the_encoders(data: H36MDataModule, tmp_pat
     assert any(not torch.equal(after[name], fresh[name]) for name in after if name.startswith("fusion."))
     third = LiftingTask(small_rie(3), init_from=save(second, data, tmp_path / "stage2.ckpt"))
     third.check("fit", None)
-    assert all(torch.equal(value, second.lifter.state_dict()[name]) for name, value in third.lifter.state_dict().items())
+    assert all(
+        torch.equal(value, second.lifter.state_dict()[name]) for name, value in third.lifter.state_dict().items()
+    )
 
 
 def test_frozen_statistics_stay(data: H36MDataModule) -> None:
@@ -170,7 +172,9 @@ def test_a_resumed_run_ends_like_one_that_was_never_stopped(data: H36MDataModule
     trainer_of_stopped.save_checkpoint(tmp_path / "stopped.ckpt")
     resumed = task()
     trainer(max_epochs=3, limit_val_batches=0).fit(resumed, data, ckpt_path=tmp_path / "stopped.ckpt")
-    changed = [name for name, value in straight.state_dict().items() if not torch.equal(value, resumed.state_dict()[name])]
+    changed = [
+        name for name, value in straight.state_dict().items() if not torch.equal(value, resumed.state_dict()[name])
+    ]
     assert not changed
 
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 from liftpose.callbacks.csv_log import RunCSVLogger
 from liftpose.callbacks.pictures import PosePicture, TrainingCurves
 from liftpose.callbacks.predictions import PredictionFiles
-from liftpose.callbacks.run_files import ConfigFile
+from liftpose.callbacks.run_files import CONFIG_ENTRY, CheckpointFiles, ConfigFile, EarlierRun
 from liftpose.callbacks.tables import ResultTables
 
-__all__ = ["ConfigFile", "PosePicture", "PredictionFiles", "ResultTables", "RunCSVLogger", "TrainingCurves"]
+__all__ = [
+    "CONFIG_ENTRY",
+    "CheckpointFiles",
+    "ConfigFile",
+    "EarlierRun",
+    "PosePicture",
+    "PredictionFiles",
+    "ResultTables",
+    "RunCSVLogger",
+    "TrainingCurves",
+]

@@ -54,7 +54,8 @@ class _Writer(ExperimentWriter):
             return
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            rows = [row for row in reader if int(row["step"] or 0) < resumed_step]
+            # A row without a step is one that a full disk or a power cut has left half-written.
+            rows = [row for row in reader if (row["step"] or "").isdecimal() and int(row["step"]) < resumed_step]
             self.metrics_keys = list(reader.fieldnames or [])
         with write_atomically(path) as beside, Path(beside).open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=self.metrics_keys)

@@ -1,15 +1,55 @@
-"""Checkpoints named on the command line: found, and compared with the configuration."""
+"""Checkpoints named on the command line: found, and compared with the configuration.
+
+Lightning lets the hyper-parameters of a checkpoint overrule the configuration and the command line. Here they have to
+agree. What is compared:
+
+- training that goes on (``fit --ckpt_path``): all options of the task but those in its ``not_compared``, those of the
+  data, and of the trainer those that decide what is learnt (:data:`TRAINER_COMPARED`). The number of epochs may grow:
+  that is how a run is made longer.
+- evaluation: the options in the task's ``architecture``, all of them; that dropout is among these costs nothing, since
+  the configuration that belongs to the checkpoint lies beside it.
+
+A checkpoint that was made before an option existed counts as made with the option's default, which is how the option
+behaved before it had a name.
+"""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import yaml
+from torch import Tensor
+
+from liftpose.callbacks import CONFIG_ENTRY
 from liftpose.errors import LiftposeError
 from liftpose.weights.torch_files import read_checkpoint
 
-__all__ = ["compare_with_checkpoint", "differences", "find_checkpoint"]
+__all__ = [
+    "compare_runs",
+    "compare_weights",
+    "compare_with_checkpoint",
+    "differences",
+    "find_checkpoint",
+    "refuse_to_lose",
+    "refuse_to_overwrite",
+    "refuse_to_shorten",
+]
+
+TRAINING_STATE = ("epoch", "global_step", "loops", "optimizer_states", "lr_schedulers")
+"""Entries without which training cannot go on."""
+
+TRAINER_COMPARED = ("precision", "accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm")
+"""Options of the trainer that decide what is learnt."""
+
+DATA_NOT_COMPARED = ("root", "test_subjects")
+"""Options of data modules that may differ: files may move, and training does not see the test."""
+
+SHOWN = 4
+"""How many differences a message names."""
 
 
 def find_checkpoint(name: str, run_folder: Path) -> Path:
@@ -27,8 +67,43 @@ def find_checkpoint(name: str, run_folder: Path) -> Path:
     """
     path = run_folder / "checkpoints" / f"{name}.ckpt" if name in {"last", "best"} else Path(name)
     if not path.is_file():
-        raise LiftposeError(f"--ckpt_path {name}: expected a checkpoint at {path}, found no such file")
+        found = "a folder" if path.is_dir() else "no such file"
+        raise LiftposeError(f"--ckpt_path {name}: expected a checkpoint at {path}, found {found}")
     return path
+
+
+def refuse_to_lose(run_folder: Path, resumed: Path | None) -> None:
+    """Refuse to give up the run that training is to go on with.
+
+    Args:
+        run_folder: Folder of the run.
+        resumed: The checkpoint that training goes on from, if any.
+
+    Raises:
+        LiftposeError: The checkpoint lies in the folder.
+    """
+    if resumed is not None and resumed.resolve().parent == (run_folder / "checkpoints").resolve():
+        raise LiftposeError(f"--overwrite true: expected a run of its own, found --ckpt_path {resumed} of the same run")
+
+
+def refuse_to_overwrite(run_folder: Path, resumed: Path | None) -> None:
+    """Refuse to write the checkpoints of a training over those of another.
+
+    Args:
+        run_folder: Folder of the run.
+        resumed: The checkpoint that training goes on from, if any; its own folder may be written to.
+
+    Raises:
+        LiftposeError: The folder holds checkpoints of another run; the message names the ways on.
+    """
+    folder = run_folder / "checkpoints"
+    found = sorted(path.name for path in folder.glob("*.ckpt"))
+    if found and (resumed is None or resumed.resolve().parent != folder.resolve()):
+        raise LiftposeError(
+            f"trainer.default_root_dir: expected a folder without checkpoints of another run, found "
+            f"{', '.join(found)} in {folder} (--ckpt_path last goes on with that run, --trainer.default_root_dir "
+            "FOLDER takes another folder, --overwrite true gives that run up)"
+        )
 
 
 def compare_with_checkpoint(
@@ -39,7 +114,7 @@ def compare_with_checkpoint(
     Args:
         path: File of the checkpoint.
         model: The ``model`` section of the configuration: ``class_path`` and ``init_args``.
-        only: Names of the hyper-parameters to compare, or None for all.
+        only: Names of the hyper-parameters to compare, or None for all; then the state of training has to be there too.
         ignored: Names of hyper-parameters that may differ.
 
     Returns:
@@ -50,38 +125,125 @@ def compare_with_checkpoint(
             ones with both values.
     """
     checkpoint = read_checkpoint(path)
-    if "state_dict" not in checkpoint:
-        raise LiftposeError(f"--ckpt_path {path}: expected a checkpoint of liftpose, found a file without a state_dict")
+    needed = ("state_dict", "pytorch-lightning_version", *(TRAINING_STATE if only is None else ()))
+    missing = [name for name in needed if name not in checkpoint]
+    if missing:
+        found = ", ".join(sorted(map(str, checkpoint))[:8]) or "nothing"
+        raise LiftposeError(f"--ckpt_path {path}: expected a checkpoint of liftpose with {missing[0]}, found {found}")
     saved = dict(checkpoint.get("hyper_parameters", {}))
     class_path = saved.pop("_class_path", None)
-    saved.pop("_instantiator", None)
     if class_path not in {None, model["class_path"]}:
         raise LiftposeError(f"--ckpt_path {path}: expected a checkpoint of {model['class_path']}, found {class_path}")
-    wanted = dict(model.get("init_args", {}))
-    names = [name for name in wanted if name in saved and name not in ignored and (only is None or name in only)]
-    found = [line for name in names for line in differences(wanted[name], saved[name], name)]
-    if found:
-        raise LiftposeError(
-            f"--ckpt_path {path}: the configuration and the checkpoint disagree: {'; '.join(found[:4])}"
-            + (f"; and {len(found) - 4} more" if len(found) > 4 else "")  # noqa: PLR2004
-        )
+    options = dict(model.get("init_args", {}))
+    # The options of a network that was built in Python and given as an object are not in the checkpoint.
+    known = {name for name, value in options.items() if name in saved or not isinstance(value, Mapping)}
+    compared = known - set(ignored) if only is None else known & set(only)
+    wanted, had = ({name: value for name, value in side.items() if name in compared} for side in (options, saved))
+    _refuse(path, differences(wanted, had, "model", model["class_path"]))
     return checkpoint
 
 
-def differences(wanted: Any, saved: Any, name: str) -> Iterator[str]:
+def compare_runs(path: Path, config: str, checkpoint: Mapping[str, Any]) -> None:
+    """Refuse to go on with a training on other data, or with other options that decide what is learnt.
+
+    Args:
+        path: File of the checkpoint.
+        config: The configuration as YAML.
+        checkpoint: The contents of the checkpoint; nothing is compared where they lack the configuration.
+
+    Raises:
+        LiftposeError: An option differs; the message names the first ones with both values.
+    """
+    text = checkpoint.get(CONFIG_ENTRY)
+    if isinstance(text, str):
+        wanted, saved = (_compared_options(yaml.safe_load(content)) for content in (config, text))
+        _refuse(path, (line for name in wanted for line in differences(wanted[name], saved[name], name)))
+
+
+def refuse_to_shorten(path: Path, max_epochs: int | None, checkpoint: Mapping[str, Any]) -> None:
+    """Refuse to go on with a training that is already longer than it is to become.
+
+    Args:
+        path: File of the checkpoint.
+        max_epochs: Number of epochs of the configuration; None or -1 for no end.
+        checkpoint: The contents of the checkpoint.
+
+    Raises:
+        LiftposeError: The checkpoint has more epochs behind it.
+    """
+    done = int(checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
+    if max_epochs is not None and 0 <= max_epochs < done:
+        raise LiftposeError(f"trainer.max_epochs: expected at least the {done} epochs of {path}, found {max_epochs}")
+
+
+def compare_weights(path: Path, own: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
+    """Refuse a checkpoint whose weights do not fit.
+
+    Args:
+        path: File of the checkpoint.
+        own: The ``state_dict()`` of the task.
+        saved: That of the checkpoint.
+
+    Raises:
+        LiftposeError: Names or shapes differ.
+    """
+    for name in sorted({*own, *saved}):
+        wanted, found = (tuple(state[name].shape) if name in state else "none" for state in (own, saved))
+        if wanted != found:
+            raise LiftposeError(f"--ckpt_path {path}: weights {name}: expected the shape {wanted}, found {found}")
+
+
+def differences(wanted: Any, saved: Any, name: str, class_path: str | None = None) -> Iterator[str]:
     """Yield one phrase for every value in which two trees of options differ.
 
     Args:
         wanted: The configuration's value: a plain value, a list or a dictionary.
         saved: The checkpoint's value.
         name: Dotted name of the value.
+        class_path: The class whose options the two are; says the defaults of options that the checkpoint lacks.
 
     Yields:
         The name with both values.
     """
     if isinstance(wanted, Mapping) and isinstance(saved, Mapping):
-        for key in sorted({*wanted, *saved}):
+        owner = wanted.get("class_path")
+        keys = {*wanted, *saved} if owner == saved.get("class_path") else {"class_path"}  # other classes: other options
+        for key in sorted(keys):
             place = name if key == "init_args" else f"{name}.{key}"
-            yield from differences(wanted.get(key), saved.get(key), place)
-    elif wanted != saved:
-        yield f"{name} is {wanted!r} in the configuration and {saved!r} in the checkpoint"
+            had = saved[key] if key in saved else _default(class_path, key)
+            yield from differences(wanted.get(key), had, place, owner if key == "init_args" else None)
+    elif _plain(wanted) != _plain(saved):
+        yield f"{name} is {_plain(wanted)!r} in the configuration and {_plain(saved)!r} in the checkpoint"
+
+
+def _refuse(path: Path, found: Iterator[str]) -> None:
+    """Raise an error that names the first differences, if there are any."""
+    lines = list(found)
+    if lines:
+        raise LiftposeError(
+            f"--ckpt_path {path}: the configuration and the checkpoint disagree: {'; '.join(lines[:SHOWN])}"
+            + (f"; and {len(lines) - SHOWN} more" if len(lines) > SHOWN else "")
+        )
+
+
+def _compared_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a configuration that a run has to share with the checkpoint it goes on from."""
+    data = dict(config.get("data") or {})
+    options = data.get("init_args") or {}
+    data["init_args"] = {name: value for name, value in options.items() if name not in DATA_NOT_COMPARED}
+    trainer = config.get("trainer") or {}
+    return {"data": data, "trainer": {name: trainer.get(name) for name in TRAINER_COMPARED}}
+
+
+def _default(class_path: str | None, option: str) -> Any:
+    """Return the default of an option of a class, None if it has none."""
+    if class_path is None:
+        return None
+    module, name = class_path.rsplit(".", 1)
+    parameter = inspect.signature(getattr(import_module(module), name)).parameters.get(option)
+    return None if parameter is None or parameter.default is parameter.empty else parameter.default
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with lists for tuples: which of the two it was says nothing."""
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

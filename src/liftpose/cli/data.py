@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from liftpose.cli.parsing import OneLineParser
@@ -36,31 +37,44 @@ def run(words: Sequence[str]) -> int:
 
 def mocap(words: Sequence[str]) -> int:
     """Motion capture (BVH, ASF/AMC) in the layout of Human3.6M, seen by four virtual cameras."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from liftpose.formats.mocap import convert_mocap
 
-    parser = OneLineParser(prog="liftpose data mocap", description=_first_line(mocap))
+    parser = OneLineParser("liftpose data mocap", _first_line(mocap))
+    parser.usage = "liftpose data mocap DIR --out FOLDER [--name NAME] [options]"
     parser.add_argument("directory", type=str, help="Folder with the motion capture files and their description.")
-    parser.add_function_arguments(convert_mocap, skip={"directory", "progress"})
+    parser.add_function_arguments(convert_mocap, skip={"directory", "progress", "validation", "test"})
+    for side in ("validation", "test"):
+        parser.add_argument(
+            f"--{side}",
+            nargs="+",
+            help=f"Subjects for {side}, such as S06 S09; with one of the two given, all others train.",
+        )
     options = parser.parse_args(list(words)).as_dict()
     directory = Path(options.pop("directory"))
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns) as bar:
-        task = bar.add_task("clips")
-
-        def show(number: int, count: int, name: str) -> None:
-            bar.update(task, completed=number, total=count, description=name or "done")
-
+    with _progress_bar() as show:
         report = convert_mocap(directory, progress=show, **options)
     lines = [*report.lines(), *(f"wrote {path}" for path in report.files)]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Callable[[int, int, str], None]]:
+    """Yield a function that shows the progress of clips; nothing is shown before it is first called."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    task = bar.add_task("clips", visible=False)
+
+    def show(number: int, count: int, name: str) -> None:
+        bar.start()
+        bar.update(task, completed=number, total=count, description=name or "done", visible=True)
+
+    try:
+        yield show
+    finally:
+        if bar.live.is_started:
+            bar.stop()
 
 
 KINDS: dict[str, Callable[[Sequence[str]], int]] = {"mocap": mocap}

@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import logging
+import signal
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from torch import Tensor
 
-from liftpose.cli.checkpoints import compare_with_checkpoint, find_checkpoint
-from liftpose.cli.configs import resolve_configs
-from liftpose.cli.parsing import OneLineErrors
-from liftpose.cli.run_folder import LoggingOptions, callbacks_of_a_run, loggers_of_a_run
+from liftpose.callbacks import CheckpointFiles
+from liftpose.cli.checkpoints import (
+    compare_runs,
+    compare_weights,
+    compare_with_checkpoint,
+    find_checkpoint,
+    refuse_to_lose,
+    refuse_to_overwrite,
+    refuse_to_shorten,
+)
+from liftpose.cli.configs import check_configs, config_holding, resolve_configs
+from liftpose.cli.mistakes import constructor_mistakes, trainer_mistakes
+from liftpose.cli.parsing import OneLineErrors, OptionError
+from liftpose.cli.run_folder import (
+    LoggingOptions,
+    callbacks_of_a_run,
+    check_run_folder,
+    loggers_of_a_run,
+    make_run_folder,
+)
 from liftpose.datamodules import LiftingDataModule
 from liftpose.errors import LiftposeError
 from liftpose.tasks import BaseTask
@@ -41,6 +61,27 @@ TRAINER_DEFAULTS = {
     "accelerator": "auto",
     "devices": 1,
 }
+# Values with which Lightning would end at once without having done anything, or fail in the middle.
+TRAINER_LEAST = {"accumulate_grad_batches": 1, "check_val_every_n_epoch": 1, "log_every_n_steps": 0, "num_nodes": 1}
+NOTHING_TO_DO = {
+    "fit": ("max_epochs", "max_steps", "limit_train_batches", "val_check_interval"),
+    "validate": ("limit_val_batches",),
+    "test": ("limit_test_batches",),
+    "predict": ("limit_predict_batches",),
+}
+CHECKPOINT_HELP = {
+    "fit": "Go on with a training: a checkpoint, or last or best for those of the run folder.",
+    "validate": "A checkpoint, or last or best for those of the run folder.",
+    "test": "A checkpoint, or last or best for those of the run folder.",
+    "predict": "A checkpoint, or last or best for those of the run folder.",
+}
+GROUPS = {
+    "trainer": "Trainer of PyTorch Lightning",
+    "model": "Task: model and training recipe",
+    "data": "Data",
+    "logging": "Logging",
+    "ckpt_path": "Run",
+}
 
 
 class LightningParser(OneLineErrors, LightningArgumentParser):
@@ -48,7 +89,7 @@ class LightningParser(OneLineErrors, LightningArgumentParser):
 
 
 class LiftposeCLI(LightningCLI):
-    """Lightning's command line with run folders, one-line errors and checkpoints that have to agree with the options."""
+    """Lightning's command line with run folders, one-line errors and checkpoints that have to fit the options."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
         super().__init__(
@@ -61,9 +102,21 @@ class LiftposeCLI(LightningCLI):
             auto_configure_optimizers=False,
             parser_class=LightningParser,
             trainer_defaults=TRAINER_DEFAULTS,
-            parser_kwargs={verb: {"description": text} for verb, text in DESCRIPTION.items()} | {"prog": "liftpose"},
+            # Options have to be written out: a shortened one could come to mean another when one is added.
+            parser_kwargs={verb: {"description": text} for verb, text in DESCRIPTION.items()}
+            | {"prog": "liftpose", "allow_abbrev": False},
             args=list(arguments),
         )
+
+    # ------------------------------------------------------------------------------------------------------- parsing
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """The verbs with the options of Lightning that they do not offer: checkpoints are never unpickled freely."""
+        return {verb: {*skipped, "weights_only"} for verb, skipped in LightningCLI.subcommands().items()}
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        """Add what the user cannot choose."""
+        return {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options of logging."""
@@ -72,11 +125,30 @@ class LiftposeCLI(LightningCLI):
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         """Add the options that one verb alone has."""
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if subcommand == "fit":
+            parser.add_argument(
+                "--overwrite",
+                type=bool,
+                default=False,
+                help="Give up the checkpoints and results of an earlier run in the run folder.",
+            )
         if subcommand == "test":
             parser.add_argument("--by_subject", type=bool, default=False, help="Print the table of each person too.")
         for name, value in QUIET[subcommand].items():
             parser.set_defaults({name: value})
+        for action in parser._actions:
+            if action.dest == "ckpt_path":
+                action.help = CHECKPOINT_HELP[subcommand]
+        for name, group in (parser.groups or {}).items():
+            group.title = GROUPS.get(name, group.title)
         return parser
+
+    def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
+        """Give the verbs names and a usage that can be read; Lightning's lists every option twice."""
+        super()._add_subcommands(parser, **kwargs)
+        for verb, own in self._subcommand_parsers.items():
+            own.prog = f"liftpose {verb}"
+            own.usage = f"liftpose {verb} --config NAME.yaml [--config OVERLAY.yaml ...] [--KEY VALUE ...]"
 
     @property
     def verb(self) -> str:
@@ -88,46 +160,141 @@ class LiftposeCLI(LightningCLI):
         """Folder of the run."""
         return Path(self.config[self.verb].trainer.default_root_dir)
 
+    def config_text(self) -> str:
+        """Return the configuration as YAML."""
+        text: str = self._parser(self.verb).dump(self.config[self.verb], skip_none=False)
+        return text
+
+    # -------------------------------------------------------------------------------------------------------- checks
     def _parse_ckpt_path(self) -> None:
         """Find the checkpoint and refuse one that disagrees with the options.
 
         Lightning would let the checkpoint's hyper-parameters overrule the configuration and the command line.
         """
         self.resumed_step: int | None = None
+        self.saved_weights: dict[str, Tensor] = {}
         options = self.config[self.verb]
+        check_run_folder(options.trainer.default_root_dir)
+        check_trainer_options(self.verb, options.trainer.as_dict())
         name = options.get("ckpt_path")
-        if name is None:
-            return
-        path = find_checkpoint(str(name), self.run_folder)
+        path = None if name is None else find_checkpoint(str(name), self.run_folder)
+        if self.verb == "fit" and not options.trainer.fast_dev_run:
+            refuse = refuse_to_lose if options.overwrite else refuse_to_overwrite
+            refuse(self.run_folder, path)
+        if path is not None:
+            self._compare_checkpoint(path)
+
+    def _compare_checkpoint(self, path: Path) -> None:
+        """Refuse a checkpoint that disagrees with the options."""
+        options = self.config[self.verb]
         model = options.model.as_dict()
         task = import_task(model["class_path"])
         resume = self.verb == "fit"
         checkpoint = compare_with_checkpoint(
             path, model, only=None if resume else task.architecture, ignored=task.not_compared
         )
-        options.ckpt_path = str(path)
         if resume:
-            self.resumed_step = int(checkpoint.get("global_step", 0))
+            compare_runs(path, self.config_text(), checkpoint)
+            refuse_to_shorten(path, options.trainer.max_epochs, checkpoint)
+            self.resumed_step = int(checkpoint["global_step"])
+        self.saved_weights = checkpoint["state_dict"]
+        options.ckpt_path = str(path)
 
     def before_instantiate_classes(self) -> None:
         """Take the options of logging, which no class of Lightning knows."""
         self.logging = LoggingOptions(**self.config[self.verb].logging.as_dict())
 
+    def instantiate_classes(self) -> None:
+        """Build everything that the options describe."""
+        with constructor_mistakes(self.config[self.verb].as_dict()):
+            super().instantiate_classes()
+
+    def check(self) -> None:
+        """Refuse a run that cannot work before anything is written."""
+        checkpoint = self.config[self.verb].get("ckpt_path")
+        self.model.check(self.verb, checkpoint)
+        if checkpoint is not None:
+            compare_weights(Path(checkpoint), self.model.state_dict(), self.saved_weights)
+            self.saved_weights = {}
+        if isinstance(self.datamodule, LiftingDataModule):
+            lifter = getattr(self.model, "lifter", None)
+            self.datamodule.check(self.verb, None if lifter is None else lifter.skeleton)
+
+    # ----------------------------------------------------------------------------------------------------------- run
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Build the trainer with the loggers and callbacks of a run folder, after a check that the run can work."""
         options = dict(self.config_init[self.verb].trainer)
-        self.model.check(self.verb, self.config[self.verb].get("ckpt_path"))
-        if isinstance(self.datamodule, LiftingDataModule):
-            self.datamodule.check()
+        self.check()
+        if options["accelerator"] == "auto" and not torch.cuda.is_available():
+            kwargs["accelerator"] = "cpu"  # not Apple's GPU: the metrics add up in float64, which it does not have
         folder = self.run_folder
         quick = bool(options.get("fast_dev_run"))
         if options.get("logger") in {None, True} and not quick:
             kwargs["logger"] = loggers_of_a_run(self.verb, folder, self.logging, self.resumed_step) or False
         if not quick:
-            text = self._parser(self.verb).dump(self.config[self.verb], skip_none=False)
-            callbacks = callbacks_of_a_run(self.verb, folder, self.model, text, self.config[self.verb])
-            kwargs["callbacks"] = [*(options.get("callbacks") or []), *callbacks]
-        return super().instantiate_trainer(**kwargs)
+            config = self.config[self.verb]
+            callbacks = callbacks_of_a_run(self.verb, folder, self.model, self.config_text(), config)
+            kwargs["callbacks"] = [*_listed(options.get("callbacks")), *callbacks]
+        kwargs["plugins"] = [*_listed(options.get("plugins")), CheckpointFiles()]
+        with trainer_mistakes(options, (ValueError, TypeError, ImportError)):
+            trainer = super().instantiate_trainer(**kwargs)
+        if self.verb == "predict" and trainer.world_size > 1:
+            # The frames of a recording would be spread over the processes.
+            raise LiftposeError(f"trainer.devices: expected 1 for predict, found {trainer.world_size} processes")
+        if trainer.loggers:
+            make_run_folder(folder)
+        return trainer
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Run the verb."""
+        with trainer_mistakes(dict(self.config_init[self.verb].trainer)), interruptions(self.run_folder, subcommand):
+            super()._run_subcommand(subcommand)
+
+
+@contextmanager
+def interruptions(folder: Path, verb: str) -> Iterator[None]:
+    """Turn Lightning's exit after Ctrl-C back into a KeyboardInterrupt that says what is left of the run.
+
+    Args:
+        folder: Folder of the run.
+        verb: The verb that is run.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as end:
+        if not isinstance(end.__context__, KeyboardInterrupt):
+            raise
+        signal.signal(signal.SIGINT, handler)  # Lightning has switched it off for its own way out
+        last = folder / "checkpoints" / "last.ckpt"
+        if verb == "fit" and last.is_file():
+            raise KeyboardInterrupt(f"{last} is the last checkpoint (--ckpt_path last goes on with it)") from None
+        raise KeyboardInterrupt from None
+
+
+def check_trainer_options(verb: str, options: dict[str, Any]) -> None:
+    """Refuse options of the trainer with which nothing would be done, and some that it does not check itself.
+
+    Args:
+        verb: The verb that is run.
+        options: The options of the trainer.
+
+    Raises:
+        LiftposeError: An option is out of range.
+    """
+    for name in NOTHING_TO_DO[verb]:
+        if options[name] == 0:
+            raise LiftposeError(f"trainer.{name}: expected a number above 0 for {verb}, found {options[name]}")
+    for name, least in TRAINER_LEAST.items():
+        if options[name] is not None and options[name] < least:
+            raise LiftposeError(f"trainer.{name}: expected a number from {least} up, found {options[name]}")
+
+
+def _listed(value: Any) -> list[Any]:
+    """Return an option that may be left out, given once or given as a list, as a list."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def import_task(class_path: str) -> type[BaseTask]:
@@ -145,32 +312,73 @@ def run(words: Sequence[str]) -> int:
 
     Returns:
         The exit code.
+
+    Raises:
+        LiftposeError: The user's files or options are wrong.
     """
+    words = [word for place, word in enumerate(words) if word != "all" or words[place - 1] not in {"-h", "--help"}]
     needs_config(words)
-    with warnings.catch_warnings():
-        quiet()
-        LiftposeCLI(resolve_configs(words))
+    words = resolve_configs(words)
+    check_configs(words)
+    with warnings.catch_warnings(), _quiet():
+        try:
+            LiftposeCLI(words)
+        except OptionError as error:
+            file = config_holding(error.option, words) if error.option else None
+            raise LiftposeError(f"{file}: {error}" if file else str(error)) from error
     return 0
 
 
 def needs_config(words: Sequence[str]) -> None:
     """Refuse a verb without a configuration; the parser would only list what it misses."""
-    asked = {"-h", "--help", "--print_config"}
     given = any(
-        word in {"-c", "--config", *asked} or word.startswith(("--config=", "--print_config")) for word in words
+        word in {"-c", "--config", "-h"}
+        or word.startswith(("--config=", "--print_config", "--help"))
+        or ".help" in word
+        for word in words
     )
     if not given and not any(word.startswith("--model") for word in words):
         raise LiftposeError(f"liftpose {words[0]}: expected --config NAME.yaml, found no configuration")
 
 
-def quiet() -> None:
-    """Silence what Lightning says that does not apply: hints on workers, advertisements, deprecations inside libraries."""
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
-        lambda record: "Tip:" not in record.getMessage()
-    )
-    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended.*")
-    warnings.filterwarnings("ignore", message=".*callbacks used to create the checkpoint need to be provided.*")
-    warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
-    warnings.filterwarnings("ignore", message=".*Trainer already configured with model summary callbacks.*")
+SILENCED_WARNINGS = (
+    ".*isinstance.treespec, LeafSpec.*",
+    ".*does not have many workers.*",
+    ".*sync_dist=True.* when logging on epoch level.*",
+    "LightningCLI's args parameter is intended.*",
+    ".*callbacks used to create the checkpoint need to be provided.*",
+    ".*smaller than the logging interval.*",
+    ".*Trainer already configured with model summary callbacks.*",
+    ".*Checkpoint directory .* exists and is not empty.*",  # a training that goes on, or one that is to be overwritten
+)
+SILENCED_LINES = (
+    "Tip:",
+    "Detected KeyboardInterrupt",  # the command has its own line for an interruption
+    "Seed set to",  # stands in the configuration; an error that follows would not be the only line
+    "TPU available",
+)
+TALKATIVE = (
+    "pytorch_lightning.utilities.rank_zero",
+    "lightning_fabric.utilities.rank_zero",
+    "lightning_fabric.utilities.seed",
+)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what Lightning says that does not apply: hints on workers, advertisements, deprecations in libraries."""
+    loggers = [logging.getLogger(name) for name in TALKATIVE]
+    for logger in loggers:
+        logger.addFilter(_is_wanted)
+    try:
+        for message in SILENCED_WARNINGS:
+            warnings.filterwarnings("ignore", message=message)
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(_is_wanted)
+
+
+def _is_wanted(record: logging.LogRecord) -> bool:
+    """Return whether a line of Lightning's log applies."""
+    return not any(words in record.getMessage() for words in SILENCED_LINES)

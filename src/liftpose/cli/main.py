@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from liftpose import __version__
+from liftpose.cli.usage import USAGE, VERB_USAGE, asks_for_usage
 from liftpose.errors import LiftposeError
 
 __all__ = ["main"]
-
-USAGE = """\
-liftpose: 3D human pose from keypoints and pictures.
-
-usage: liftpose VERB [options]
-
-training and evaluation (PyTorch Lightning; every option can be set in the configuration or as --name value)
-  fit       --config NAME.yaml [--config OVERLAY.yaml ...]                 train
-  validate  --config NAME.yaml --ckpt_path FILE                            errors on the validation split
-  test      --config NAME.yaml --ckpt_path FILE                            the papers' table on the test split
-  predict   --config NAME.yaml --ckpt_path FILE                            one file of 3D poses per recording
-
-data
-  data mocap DIR --out FOLDER --name NAME    motion capture (BVH, ASF/AMC) in the layout of Human3.6M
-
-liftpose VERB --help lists the options of a verb; --config NAME.yaml is a path or one of the installed configurations:
-  {configs}
-"""
 
 # verb -> (module, function); the module is imported only when its verb is asked for
 VERBS: dict[str, tuple[str, str]] = {
@@ -40,7 +25,16 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 
 USER_ERROR = 2
-INTERRUPTED = 130
+KILLED = 128  # a process that a signal has ended: this and the signal's number, as shells have it
+
+# What a disk, its permissions or a path may have against a run. Other numbers, such as that of a missing file, are
+# mistakes of the user only where a reader says so; from anywhere else they are bugs and keep their traceback.
+DISK_ERRORS = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+    *(errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP),
+    *(errno.EIO, errno.ESTALE),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,9 +44,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after ``liftpose``; those of the process by default.
 
     Returns:
-        The exit code: 0, 2 for a user's mistake (one line on standard error), 130 when interrupted.
+        The exit code: 0, 2 for a user's mistake (one line on standard error), 130 when interrupted, 141 when nobody
+        reads the output any more.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _answer(words)
+        sys.stdout.flush()  # here, where a closed pipe can still be told from a bug
+        return code
+    except LiftposeError as error:
+        return _complain(str(error))
+    except BrokenPipeError:
+        # The interpreter flushes once more at its end and would report the pipe again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return KILLED + signal.SIGPIPE
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        return _complain(f"{error.filename or 'the run folder'}: expected to write or read it, found: {error.strerror}")
+    except KeyboardInterrupt as interruption:
+        sys.stderr.write(f"\nliftpose: interrupted{f'; {interruption}' if str(interruption) else ''}\n")
+        return KILLED + signal.SIGINT
+
+
+def _answer(words: Sequence[str]) -> int:
+    """Do what the words of a command ask for and return the exit code."""
     if not words or words[0] in {"-h", "--help", "help"}:
         from liftpose.cli.configs import installed_configs
 
@@ -61,17 +77,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[0] == "--version":
         sys.stdout.write(f"liftpose {__version__}\n")
         return 0
+    if asks_for_usage(words):
+        sys.stdout.write(VERB_USAGE[words[0]])
+        return 0
     try:
         return _verb(words[0])(words)
-    except LiftposeError as error:
-        return _complain(str(error))
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS}:
-            raise
-        return _complain(f"{error.filename or 'writing a file'}: {error.strerror}")
-    except KeyboardInterrupt:
-        sys.stderr.write("liftpose: interrupted\n")
-        return INTERRUPTED
+    except SystemExit as end:
+        # The parsers leave this way once they have printed what was asked for, Lightning when it is told to end.
+        if type(end) is not SystemExit:
+            sys.stderr.write("\nliftpose: terminated\n")
+            return KILLED + signal.SIGTERM
+        return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
 
 
 def _verb(word: str) -> Callable[[Sequence[str]], int]:

@@ -11,10 +11,19 @@ from typing import Any, Literal
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import Logger, WandbLogger
 
-from liftpose.callbacks import ConfigFile, PosePicture, PredictionFiles, ResultTables, RunCSVLogger, TrainingCurves
+from liftpose.callbacks import (
+    ConfigFile,
+    EarlierRun,
+    PosePicture,
+    PredictionFiles,
+    ResultTables,
+    RunCSVLogger,
+    TrainingCurves,
+)
+from liftpose.errors import LiftposeError
 from liftpose.tasks import BaseTask
 
-__all__ = ["LoggingOptions", "callbacks_of_a_run", "loggers_of_a_run"]
+__all__ = ["LoggingOptions", "callbacks_of_a_run", "check_run_folder", "loggers_of_a_run", "make_run_folder"]
 
 
 @dataclass
@@ -31,6 +40,45 @@ class LoggingOptions:
     wandb: Literal["offline", "online", "disabled"] = "offline"
     project: str = "liftpose"
     name: str | None = None
+
+
+def check_run_folder(folder: str | None) -> None:
+    """Refuse a folder that a run could not write to, without making it.
+
+    Args:
+        folder: Folder of the run.
+
+    Raises:
+        LiftposeError: It, or the nearest folder above it that exists, is no folder or cannot be written to.
+    """
+    if not folder:
+        raise LiftposeError("trainer.default_root_dir: expected the folder of the run, found nothing")
+    path = Path(folder).absolute()
+    existing = next(place for place in (path, *path.parents) if os.path.lexists(place))
+    if not existing.is_dir():
+        raise LiftposeError(f"trainer.default_root_dir {folder}: expected a folder, found the file {existing}")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise LiftposeError(
+            f"trainer.default_root_dir {folder}: expected a folder that can be written to, found no permission to "
+            f"write to {existing}"
+        )
+
+
+def make_run_folder(folder: Path) -> None:
+    """Make the folder of a run, which Weights & Biases does not do itself.
+
+    Args:
+        folder: Folder of the run.
+
+    Raises:
+        LiftposeError: The folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LiftposeError(
+            f"trainer.default_root_dir: expected a folder that can be made, found: {folder}: {error.strerror}"
+        ) from error
 
 
 def loggers_of_a_run(verb: str, folder: Path, options: LoggingOptions, resumed_step: int | None) -> list[Logger]:
@@ -50,16 +98,15 @@ def loggers_of_a_run(verb: str, folder: Path, options: LoggingOptions, resumed_s
         loggers.append(RunCSVLogger(folder, resumed_step))
     if verb in {"fit", "test"} and options.wandb != "disabled":
         os.environ.setdefault("WANDB_SILENT", "true")  # its banner would break the one-line messages
-        folder.mkdir(parents=True, exist_ok=True)
-        loggers.append(
-            WandbLogger(
-                name=f"{options.name or folder.name}" + ("" if verb == "fit" else f"-{verb}"),
-                save_dir=str(folder),
-                project=options.project,
-                offline=options.wandb == "offline",
-                job_type=verb,
-            )
+        logger = WandbLogger(
+            name=f"{options.name or folder.name}" + ("" if verb == "fit" else f"-{verb}"),
+            save_dir=str(folder),
+            project=options.project,
+            offline=options.wandb == "offline",
+            job_type=verb,
         )
+        logger._wandb_init.pop("anonymous", None)  # Lightning passes what wandb no longer knows, and wandb warns of it
+        loggers.append(logger)
     return loggers
 
 
@@ -84,8 +131,19 @@ def callbacks_of_a_run(
         return [PredictionFiles(folder)]
     if verb != "fit":
         return []
-    validates = options["trainer"].get("limit_val_batches") != 0
-    checkpoint = ModelCheckpoint(
+    trainer = options["trainer"]
+    callbacks: list[Callback] = [EarlierRun(folder)] if options["overwrite"] else []
+    callbacks += [ConfigFile(folder, config), TrainingCurves(folder), PosePicture(folder)]
+    if trainer.get("enable_checkpointing") is not False:
+        callbacks.append(_checkpoints(folder, model, validates=trainer.get("limit_val_batches") != 0))
+    if trainer.get("logger") is not False:
+        callbacks.append(LearningRateMonitor("epoch"))
+    return callbacks
+
+
+def _checkpoints(folder: Path, model: BaseTask, *, validates: bool) -> ModelCheckpoint:
+    """Return the callback that keeps the last checkpoint and, of a run that validates, the best one."""
+    return ModelCheckpoint(
         dirpath=folder / "checkpoints",
         filename="best" if validates else "last",
         monitor=model.monitor if validates else None,
@@ -94,10 +152,3 @@ def callbacks_of_a_run(
         save_on_train_epoch_end=True,  # after validation, so that the file holds the whole epoch
         enable_version_counter=False,  # a run folder is one run: "best" is always this file
     )
-    return [
-        checkpoint,
-        ConfigFile(folder, config),
-        LearningRateMonitor("epoch"),
-        TrainingCurves(folder),
-        PosePicture(folder),
-    ]

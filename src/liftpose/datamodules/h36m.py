@@ -8,6 +8,7 @@ from liftpose.data.recording import Recording
 from liftpose.datamodules.lifting import LiftingDataModule, Split
 from liftpose.errors import LiftposeError
 from liftpose.formats import find_dataset_files, find_dataset_info, read_h36m
+from liftpose.skeletons import Skeleton
 
 __all__ = ["H36MDataModule"]
 
@@ -46,22 +47,19 @@ class H36MDataModule(LiftingDataModule):
         self.subjects = {"train": train_subjects, "validation": validation_subjects, "test": test_subjects}
         self._people: dict[str, list[Recording]] = {}
 
-    def check(self) -> None:
-        """Refuse a run whose files are not there, before anything is written.
-
-        Raises:
-            LiftposeError: A file is missing; the message names it and the command that makes it.
-        """
-        find_dataset_files(self.root, self.dataset, self.keypoints)
-
-    def setup(self, stage: str) -> None:
-        """Read all people of a stage at once, since a file can only be read whole, and lay their frames out flat.
+    def check(self, stage: str, skeleton: Skeleton | None = None) -> None:
+        """Read all people of a stage at once, since a file can only be read whole, and refuse what does not fit.
 
         Args:
             stage: "fit", "validate", "test" or "predict".
+            skeleton: Joint order that the lifter of the run takes, or None for any.
+
+        Raises:
+            LiftposeError: A file is missing (the message names it and the command that makes it) or broken, an option
+                does not fit it, or its joints are others.
         """
         self._read([name for split in self.splits_of(stage) for name in self._subjects_of(split)])
-        super().setup(stage)
+        super().check(stage, skeleton)
 
     def load_recordings(self, split: Split) -> list[Recording]:
         """Read the recordings of a split.

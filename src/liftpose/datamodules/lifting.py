@@ -13,6 +13,7 @@ from liftpose.data.selection import downsample, select_actions, subset
 from liftpose.data.windows import WindowBatch, Windows, lifting_windows
 from liftpose.datamodules.index_loader import IndexBatch, IndexBatches, index_loader
 from liftpose.errors import LiftposeError
+from liftpose.skeletons import Skeleton
 
 __all__ = ["LiftingDataModule", "Split", "WindowShape"]
 
@@ -106,8 +107,24 @@ class LiftingDataModule(pl.LightningDataModule, ABC):
         }
         return splits[stage]
 
-    def check(self) -> None:
-        """Refuse a run whose files are not there, before anything is written."""
+    def check(self, stage: str, skeleton: Skeleton | None = None) -> None:
+        """Refuse a run whose data are not there or do not fit, before anything is written.
+
+        What is read is kept for :meth:`setup`.
+
+        Args:
+            stage: "fit", "validate", "test" or "predict".
+            skeleton: Joint order that the lifter of the run takes, or None for any.
+
+        Raises:
+            LiftposeError: A file is missing or broken, an option does not fit it, or its joints are others.
+        """
+        for split in self.splits_of(stage):
+            found = self.recordings(split)[0].skeleton
+            if skeleton is not None and found != skeleton:
+                raise LiftposeError(
+                    f"model.lifter.skeleton: expected {found.name} as in the data, found {skeleton.name}"
+                )
 
     def recordings(self, split: Split) -> list[Recording]:
         """Return the recordings of a split, selected, downsampled and cut as the options say; read once.
@@ -121,15 +138,25 @@ class LiftingDataModule(pl.LightningDataModule, ABC):
         if split not in self._recordings:
             chosen = self.load_recordings(split)
             if self.actions is not None:
-                chosen = select_actions(chosen, self.actions, exact=self.exact_actions)
+                chosen = self._of_chosen_actions(chosen)
             if split == "train" and self.subset < 1:
                 chosen = [subset(recording, self.subset, self.downsample) for recording in chosen]
             elif self.downsample > 1:
                 chosen = [downsample(recording, self.downsample) for recording in chosen]
             if not any(len(recording) for recording in chosen):
-                raise LiftposeError(f"data: expected recordings in the {split} split, found none")
+                raise LiftposeError(
+                    f"data: expected frames in the {split} split, found none left of {len(chosen)} recordings with "
+                    f"subset {self.subset} and downsample {self.downsample}"
+                )
             self._recordings[split] = chosen
         return self._recordings[split]
+
+    def _of_chosen_actions(self, recordings: list[Recording]) -> list[Recording]:
+        """Return the recordings of the actions to use."""
+        try:
+            return select_actions(recordings, self.actions, exact=self.exact_actions)
+        except LiftposeError as error:
+            raise LiftposeError(f"data.{error}") from error
 
     # ------------------------------------------------------------------------------------------------------- windows
     @property
@@ -148,6 +175,8 @@ class LiftingDataModule(pl.LightningDataModule, ABC):
         Args:
             stage: "fit", "validate", "test" or "predict".
         """
+        lifter = getattr(getattr(self.trainer, "lightning_module", None), "lifter", None)
+        self.check(stage, None if lifter is None else lifter.skeleton)
         shape = self.window_shape
         for split in self.splits_of(stage):
             if split not in self._windows:

@@ -15,7 +15,7 @@ from liftpose.datamodules.h36m import H36MDataModule
 from liftpose.errors import LiftposeError
 from liftpose.formats import DatasetInfo, find_dataset_files, read_dataset_info, write_h36m
 from liftpose.geometry import Camera, h36m_cameras
-from liftpose.skeletons import H36M_17
+from liftpose.skeletons import H36M_17, Skeleton
 
 __all__ = ["SyntheticDataModule"]
 
@@ -53,21 +53,34 @@ class SyntheticDataModule(H36MDataModule):
     ) -> None:
         if dataset == "h36m":
             raise LiftposeError("data.dataset: expected a name of its own for the synthetic people, found h36m")
+        if frames_per_action < 1:
+            raise LiftposeError(f"data.frames_per_action: expected a number from 1 up, found {frames_per_action}")
         super().__init__(root=root, dataset=dataset, **options)
         self.settings = {"frames_per_action": frames_per_action, "people_seed": people_seed, "generator": GENERATOR}
 
-    def check(self) -> None:
-        """Refuse keypoints that are not made.
+    def check(self, stage: str, skeleton: Skeleton | None = None) -> None:
+        """Refuse keypoints that are not made, and what does not fit the people if they have been made.
+
+        Args:
+            stage: "fit", "validate", "test" or "predict".
+            skeleton: Joint order that the lifter of the run takes, or None for any.
 
         Raises:
-            LiftposeError: The keypoints are neither ``gt`` nor ``noisy``.
+            LiftposeError: The keypoints are neither ``gt`` nor ``noisy``, an option does not fit the people, or the
+                lifter has other joints.
         """
+        self._check_keypoints()
+        if self._is_made():
+            super().check(stage, skeleton)
+
+    def _check_keypoints(self) -> None:
+        """Refuse keypoints that are not made."""
         if self.keypoints not in {"gt", "noisy"}:
             raise LiftposeError(f"data.keypoints: expected gt or noisy for synthetic people, found {self.keypoints}")
 
     def prepare_data(self) -> None:
         """Make the files unless they are there, made with the same settings."""
-        self.check()
+        self._check_keypoints()
         if self._is_made():
             return
         log.warning("making synthetic people in %s", self.root)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from liftpose.errors import LiftposeError
 from liftpose.models.lifter import Lifter
 from liftpose.skeletons import Skeleton, get_skeleton
 
@@ -23,6 +24,9 @@ class LinearLifter(Lifter):
     Args:
         skeleton: Joint order of input and output, or its name.
         ridge: Strength :math:`\lambda` of the penalty, per training window, in the units of the normalised screen.
+
+    Raises:
+        LiftposeError: The penalty is negative.
     """
 
     weight: Tensor
@@ -31,6 +35,8 @@ class LinearLifter(Lifter):
     def __init__(self, skeleton: str | Skeleton = "h36m_17", ridge: float = 1e-6) -> None:
         super().__init__()
         self.skeleton = get_skeleton(skeleton) if isinstance(skeleton, str) else skeleton
+        if ridge < 0:
+            raise LiftposeError(f"ridge: expected a penalty from 0 up, found {ridge}")
         self.receptive_field = 1
         self.ridge = ridge
         joints = len(self.skeleton)

@@ -76,9 +76,23 @@ class LiftingTask(BaseTask):
         self.batchnorm_momentum_decay = batchnorm_momentum_decay
         self.flip_test = flip_test
         self.test_result: EvaluationResult | None = None
+        self._check_ranges()
         self.configure()
 
     # --------------------------------------------------------------------------------------------------- preparation
+    def _check_ranges(self) -> None:
+        """Refuse numbers with which nothing could be learnt."""
+        for name in ("learning_rate", "learning_rate_decay"):
+            if not getattr(self, name) > 0:
+                raise LiftposeError(f"model.{name}: expected a number above 0, found {getattr(self, name)}")
+        if not self.weight_decay >= 0:
+            raise LiftposeError(f"model.weight_decay: expected a number from 0 up, found {self.weight_decay}")
+        if not 0 < self.batchnorm_momentum_decay <= 1:
+            raise LiftposeError(
+                "model.batchnorm_momentum_decay: expected a number above 0 and at most 1, found "
+                f"{self.batchnorm_momentum_decay}"
+            )
+
     def configure_models(self) -> None:
         """Freeze the parts of the lifter that are to keep their weights."""
         for module in self.frozen_modules:
@@ -131,7 +145,11 @@ class LiftingTask(BaseTask):
         if self.init_from == NOT_SAID:
             self.init_from = None
         if self.init_from is not None:
-            self.lifter.load_previous_stage(read_lifter_weights(self.init_from))
+            try:
+                self.lifter.load_previous_stage(read_lifter_weights(self.init_from))
+            except LiftposeError as error:
+                file = "" if self.init_from in str(error) else f" {self.init_from}"
+                raise LiftposeError(f"model.init_from{file}: {error}") from error
 
     def on_fit_start(self) -> None:
         """Take over the weights of the stage before, unless the run is resumed."""
@@ -165,9 +183,17 @@ class LiftingTask(BaseTask):
 
         Returns:
             () mean per-joint position error in metres.
+
+        Raises:
+            LiftposeError: There is one window only, of which batch normalisation cannot take statistics.
         """
+        if len(batch.keypoints_2d) < 2:
+            raise LiftposeError(
+                f"data.batch_size: expected at least 2 windows in a batch of each process, found "
+                f"{len(batch.keypoints_2d)}"
+            )
         target = self.target(batch)
-        prediction = self.lifter(batch.keypoints_2d)
+        prediction = self.lifter(batch.keypoints_2d.to(self.dtype))
         loss = mpjpe_loss(prediction, target)
         self.train_mpjpe.update(prediction.detach(), target)
         self.log("train_loss", loss, prog_bar=True)
@@ -188,6 +214,7 @@ class LiftingTask(BaseTask):
         Returns:
             (B, 1, J, 3) metres relative to the root, camera frame.
         """
+        keypoints_2d = keypoints_2d.to(self.dtype)  # that of the trainer's precision: windows are gathered in float32
         if not self.flip_test:
             plain: Tensor = self.lifter(keypoints_2d)
             return plain

@@ -1,0 +1,129 @@
+"""What the command says about itself; plain text, so that it costs no imports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["USAGE", "VERB_USAGE", "asks_for_usage"]
+
+USAGE = """\
+liftpose: 3D human pose from keypoints and pictures.
+
+usage: liftpose VERB [options]
+
+training and evaluation (PyTorch Lightning; every option can be set in the configuration or as --name value)
+  fit       --config NAME.yaml [--config OVERLAY.yaml ...]                 train
+  validate  --config NAME.yaml --ckpt_path FILE                            errors on the validation split
+  test      --config NAME.yaml --ckpt_path FILE                            the papers' table on the test split
+  predict   --config NAME.yaml --ckpt_path FILE                            one file of 3D poses per recording
+
+data
+  data mocap DIR --out FOLDER --name NAME    motion capture (BVH, ASF/AMC) in the layout of Human3.6M
+
+liftpose VERB --help lists the options of a verb; --config NAME.yaml is a path or one of the installed configurations:
+  {configs}
+"""
+
+_CONFIG = """\
+  --config NAME.yaml               a path, or an installed configuration (liftpose --help lists them); of several, the
+                                   later ones overlay the earlier ones
+  --print_config                   print the whole configuration and exit; it can be given as --config again
+  --KEY VALUE                      any key of the configuration, such as --data.root data/h36m
+"""
+
+_PLACE = """\
+  --trainer.default_root_dir DIR   folder of the run, in which all that it makes is found
+  --trainer.accelerator NAME       cpu, gpu or auto
+"""
+
+_MORE = """\
+more options
+  --model.help CLASS, --data.help CLASS   options of a class, such as --model.help liftpose.tasks.LiftingTask
+  --help all                              every option, those of PyTorch Lightning's trainer among them
+"""
+
+_EVALUATION = """\
+  --ckpt_path FILE                 the checkpoint; last or best for those of the run folder
+"""
+
+VERB_USAGE = {
+    "fit": f"""\
+usage: liftpose fit --config NAME.yaml [--config OVERLAY.yaml ...] [--KEY VALUE ...]
+
+Train a model. The run folder gets config.yaml, checkpoints/best.ckpt and last.ckpt, metrics.csv and pictures.
+
+options
+{_CONFIG}\
+  --ckpt_path last                 go on with the run in the run folder; best or a file go on from there
+  --overwrite true                 give up the checkpoints and results of an earlier run in the run folder
+  --seed_everything N              seed of weights and dropout
+
+often used
+{_PLACE}\
+  --trainer.max_epochs N           number of epochs
+  --trainer.devices N              number of processes, one per device
+  --model.learning_rate X          learning rate of the first epoch
+  --model.init_from FILE           weights of the stage before, for a lifter that is trained in stages
+  --model.lifter.channels N        an option of the network
+  --data.root DIR                  folder of the data set
+  --data.batch_size N              windows of a batch, over all processes
+  --logging.wandb MODE             offline (default), online or disabled
+
+{_MORE}""",
+    "validate": f"""\
+usage: liftpose validate --config NAME.yaml --ckpt_path FILE [--KEY VALUE ...]
+
+Print the errors of a checkpoint on the validation split.
+
+options
+{_CONFIG}{_EVALUATION}
+often used
+{_PLACE}\
+  --data.root DIR                  folder of the data set
+
+{_MORE}""",
+    "test": f"""\
+usage: liftpose test --config NAME.yaml --ckpt_path FILE [--KEY VALUE ...]
+
+Print the papers' table of a checkpoint on the test split and write it to the run folder (test_table.csv,
+test_results.json), with a picture.
+
+options
+{_CONFIG}{_EVALUATION}\
+  --by_subject true                print the table of each person too
+
+often used
+{_PLACE}\
+  --data.root DIR                  folder of the data set
+  --data.actions [NAME,...]        actions to test on; a name stands for all actions that begin with it
+  --model.flip_test false          do not average with the prediction of the mirrored window
+  --logging.wandb MODE             offline (default), online or disabled
+
+{_MORE}""",
+    "predict": f"""\
+usage: liftpose predict --config NAME.yaml --ckpt_path FILE [--KEY VALUE ...]
+
+Write the poses that a checkpoint predicts for the test split: one npz file per recording in predictions/ of the run
+folder, with skeleton, unit, frame and frame rate.
+
+options
+{_CONFIG}{_EVALUATION}
+often used
+{_PLACE}\
+  --data.root DIR                  folder of the data set
+  --data.actions [NAME,...]        actions to predict; a name stands for all actions that begin with it
+
+{_MORE}""",
+}
+
+
+def asks_for_usage(words: Sequence[str]) -> bool:
+    """Return whether a command asks for the short help of its verb, not for every option.
+
+    Args:
+        words: The words of the command, the verb first.
+    """
+    if not words or words[0] not in VERB_USAGE:
+        return False
+    asking = [place for place, word in enumerate(words) if word in {"-h", "--help"}]
+    return bool(asking) and words[asking[0] + 1 : asking[0] + 2] != ["all"]
