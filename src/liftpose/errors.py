@@ -15,7 +15,7 @@ class LiftposeError(Exception):
         message: The sentence for the user. Line breaks are folded into spaces.
 
     Example:
-        >>> str(LiftposeError("data_2d.npz: expected 17 joints,\\n found 16"))
+        >>> str(LiftposeError("data_2d.npz: expected 17 joints,\n found 16"))
         'data_2d.npz: expected 17 joints, found 16'
     """
 
