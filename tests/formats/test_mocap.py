@@ -254,6 +254,8 @@ def test_frames_that_no_camera_sees_are_cut_and_the_rest_is_parted_there(tmp_pat
         ("Jump 1.2", 75, 26),
     ]
     assert "cut: 25 frames (25 seen by no camera" in "\n".join(report.lines())
+    shift = np.hypot(*report.pieces[0].shift)
+    assert f"re-centred: every recording, {shift:.2f} m on the ground in the median" in "\n".join(report.lines())
 
 
 def test_nobody_behind_a_camera_gets_into_the_2d_file(tmp_path: Path) -> None:
