@@ -91,10 +91,11 @@ class MocapReport:
         kept = f"{self.kept} kept ({self.kept / self.fps / 60:.1f} minutes)"
         share_seen = 100 * self.seen / max(self.pairs, 1)
         shifts = [math.hypot(*piece.shift) for piece in self.pieces] or [0.0]
+        longest = max(shifts)
         lines = [
             f"clips: {self.clips}, {self.whole} of them in one piece; recordings: {len(self.pieces)} in every camera",
             f"frames: {self.source_frames} read, {self.frames} at {self.fps:g} Hz, {kept}",
-            f"re-centred: every recording, {median(shifts):.2f} m on the ground in the median, {max(shifts):.2f} m at most",
+            f"re-centred: every recording, {median(shifts):.2f} m on the ground in the median, {longest:.2f} m at most",
             f"cut: {cut} frames ({reasons})",
             f"all joints inside the image: {share_seen:.2f} % of the {self.pairs} pairs of frame and camera",
         ]
