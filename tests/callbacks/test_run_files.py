@@ -18,7 +18,7 @@ from liftpose.errors import LiftposeError
 
 def process(rank: int) -> tuple[pl.Trainer, pl.LightningModule]:
     """What a callback is given, as far as these look at it."""
-    return cast(Any, SimpleNamespace(is_global_zero=rank == 0)), cast(Any, None)
+    return cast(Any, SimpleNamespace(is_global_zero=rank == 0, loggers=[])), cast(Any, None)
 
 
 def test_what_is_saved_is_read(tmp_path: Path) -> None:

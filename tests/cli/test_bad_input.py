@@ -90,7 +90,6 @@ def test_words(words: list[str], message: str, liftpose: Run, place: Path) -> No
         ("--modell.x 3", "--modell.x: expected the name of an option, found no option of this name"),
         ("--trainer.max_epoch 3", "found no option of this name (did you mean --trainer.max_epochs?)"),
         ("stage1", "stage1: expected the name of an option"),
-        ("--by_subject true", "--by_subject: expected the name of an option"),
         ("--model.lerning_rate 1", "(did you mean learning_rate?)"),
         (
             "--model.lifter.chanels 1",
@@ -219,11 +218,20 @@ def test_unknown_keys_of_a_configuration(text: str, message: str, liftpose: Run,
 
 
 def test_a_batch_of_one_window(liftpose: Run, place: Path) -> None:
-    code, _, err = liftpose(*FIT, "--data.batch_size=1")
-    assert (code, err) == (
-        2,
-        "liftpose: error: data.batch_size: expected at least 2 windows in a batch of each process, found 1\n",
+    message = refuse(liftpose, *FIT, "--data.batch_size=1")
+    assert message == "data.batch_size: expected at least 2 for batch normalisation, found 1"
+
+
+def test_overfitting_on_purpose(liftpose: Run, place: Path) -> None:
+    assert refuse(liftpose, *FIT, "--trainer.overfit_batches=2").startswith(
+        "trainer.overfit_batches: expected 0, found 2"
     )
+
+
+def test_a_regression_on_several_processes(liftpose: Run, place: Path) -> None:
+    options = ["--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp"]
+    message = refuse(liftpose, "fit", "--config", "ridge.yaml", "--config", str(TESTS / "tiny.yaml"), *options)
+    assert message == "trainer.devices: expected 1 for fit with RegressionTask, found 2 processes"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
@@ -454,7 +462,7 @@ def test_a_run_is_not_overwritten_unasked(liftpose: Run, place: Path, trained: P
 
 def test_several_processes_for_predict(liftpose: Run, place: Path, trained: Path) -> None:
     words = ["predict", "--config", "rie_stage1.yaml", *SIZES, "--ckpt_path", trained / "checkpoints/best.ckpt"]
-    assert "trainer.devices: expected 1 for predict, found 2 processes" in refuse(
+    assert "trainer.devices: expected 1 for predict with LiftingTask, found 2 processes" in refuse(
         liftpose, *words, "--trainer.accelerator=cpu", "--trainer.devices=2"
     )
 

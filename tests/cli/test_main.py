@@ -38,6 +38,16 @@ def test_help_lists_verbs_and_configurations(word: str, liftpose: Run) -> None:
     assert all(name in out for name in installed_configs())
 
 
+def test_the_configuration_of_a_run_serves_every_verb(liftpose: Run, h36m_root: Path, tmp_path: Path) -> None:
+    run, tiny = tmp_path / "run", Path(__file__).parents[1] / "tiny.yaml"
+    options = [f"--data.root={h36m_root}", f"--trainer.default_root_dir={run}"]
+    assert liftpose("fit", "--config", "ridge.yaml", "--config", tiny, *options)[0] == 0
+    for verb in ("validate", "test", "predict"):
+        code, _, err = liftpose(verb, "--config", run / "config.yaml", "--ckpt_path", "best")
+        assert code == 0, err
+    assert len(list((run / "predictions").iterdir())) == 32
+
+
 def test_version(liftpose: Run) -> None:
     assert liftpose("--version") == (0, f"liftpose {__version__}\n", "")
 

@@ -9,6 +9,7 @@ import pytest
 
 from liftpose.data import Recording, RecordingKey
 from liftpose.errors import LiftposeError
+from liftpose.metrics import RecordingScore, Score
 from liftpose.skeletons import H36M_17
 
 
@@ -33,6 +34,14 @@ def test_names() -> None:
     assert whole.key == RecordingKey("S9", "Walking 1", 2) == ("S9", "Walking 1", 2)
     assert whole.action_group == "Walking"
     assert recording(action="SittingDown").action_group == "SittingDown"
+
+
+@pytest.mark.parametrize("action", ["Walking", "Walking 1", "Walking 1 2", "SittingDown", "", " x"])
+def test_recordings_and_their_scores_are_grouped_alike(action: str) -> None:
+    names = ("S9", action, 2)
+    groups = {recording(action=action).action_group, RecordingKey(*names).action_group}
+    groups.add(RecordingScore(*names, Score(0, 0, 0, 0, 0, 0, 0, 0, 0, ())).action_group)
+    assert groups == {action.partition(" ")[0]}
 
 
 def test_poses_and_confidence_may_be_missing() -> None:

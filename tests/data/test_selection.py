@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from liftpose.data import Recording, downsample, select_actions, select_subjects, subset
+from liftpose.data import Recording, downsample, select_actions, subset
 from liftpose.data.selection import hashed_integer, subset_range
 from liftpose.errors import LiftposeError
 from liftpose.skeletons import H36M_17
@@ -57,16 +57,6 @@ def test_unknown_actions(names: list[str], exact: bool) -> None:
 def test_no_action_at_all() -> None:
     with pytest.raises(LiftposeError, match="expected at least one recording, found none"):
         select_actions([recording()], [])
-
-
-def test_subjects_come_in_the_order_asked_for() -> None:
-    recordings = [recording(subject=name) for name in ("S1", "S5", "S6", "S5")]
-    found = select_subjects(recordings, ["S5", "S1"])
-    assert found == [recordings[1], recordings[3], recordings[0]]
-    with pytest.raises(LiftposeError, match="expected some of S1, S5, S6, found S7"):
-        select_subjects(recordings, ["S1", "S7"])
-    with pytest.raises(LiftposeError, match="at least one"):
-        select_subjects(recordings, [])
 
 
 def frames_of(part: Recording) -> list[float]:

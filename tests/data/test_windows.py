@@ -232,7 +232,7 @@ def test_normalisation_is_the_published_one(reference: Path) -> None:
                     keypoints_2d=golden[f"{prefix}_pixels"],
                     poses_3d=golden["h36m_world"],
                 )
-                batch = lifting_windows([one], 1).gather(torch.arange(3))
+                batch = lifting_windows([one], 1, with_cameras=True).gather(torch.arange(3))
                 assert batch.poses_3d is not None and batch.cameras is not None
                 np.testing.assert_allclose(batch.keypoints_2d[:, 0], golden[f"{prefix}_normalized_2d"], atol=1e-5)
                 pose = golden[f"{prefix}_camera"]
@@ -264,10 +264,18 @@ def test_recordings_without_truth_and_with_other_lenses() -> None:
     from dataclasses import replace
 
     camera = replace(h36m_cameras("S1")[0], distortion_model="opencv")
-    windows = lifting_windows([recording(poses_3d=None), recording(poses_3d=None, camera=camera)], 3)
-    batch = windows.gather(torch.arange(12))
-    assert batch.poses_3d is None
-    assert batch.cameras is None, "nine published numbers do not describe OpenCV's distortion"
+    recordings = [recording(poses_3d=None), recording(poses_3d=None, camera=camera)]
+    assert lifting_windows(recordings, 3).gather(torch.arange(12)).poses_3d is None
+    with pytest.raises(LiftposeError, match=r"S9/Walking\.1: expected a lens that nine numbers describe, found opencv"):
+        lifting_windows(recordings, 3, with_cameras=True)
+
+
+def test_cameras_are_gathered_when_asked_for_only() -> None:
+    recordings = [recording(), recording(view=0)]
+    assert lifting_windows(recordings, 3).gather(torch.arange(12)).cameras is None
+    cameras = lifting_windows(recordings, 3, with_cameras=True).gather(torch.arange(12)).cameras
+    assert cameras is not None and cameras.shape == (12, 9)
+    assert not torch.equal(cameras[0], cameras[6])
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from liftpose.datamodules import H36MDataModule, IndexBatch, WindowShape
+from liftpose.datamodules import H36MDataModule, IndexBatch, SyntheticDataModule, WindowShape
 from liftpose.errors import LiftposeError
 
 
@@ -97,11 +98,31 @@ def test_a_file_is_read_once_for_a_stage(h36m_root: Path, monkeypatch: pytest.Mo
         ({"subset": 0.0}, "data.subset: expected a share above 0 and at most 1, found 0.0"),
         ({"subset": 1.5}, "data.subset"),
         ({"downsample": 0}, "data.downsample: expected a number from 1 up, found 0"),
+        ({"seed": -1}, "data.seed: expected a number from 0 to"),
     ],
 )
 def test_options_out_of_range(options: dict[str, Any], message: str, h36m_root: Path) -> None:
     with pytest.raises(LiftposeError, match=message):
         module(h36m_root, **options)
+
+
+def test_nobody_is_trained_and_tested_on(h36m_root: Path) -> None:
+    with pytest.raises(LiftposeError, match=r"data.test_subjects: expected people who are not trained on, found S5"):
+        module(h36m_root, test_subjects=["S5"]).check("fit")
+    with pytest.raises(LiftposeError, match=r"data.validation_subjects: expected people .* found S1"):
+        module(h36m_root, train_subjects=["S1"], validation_subjects=["S1"]).check("fit")
+
+
+def test_two_names_of_one_person_stay_on_one_side(tmp_path: Path) -> None:
+    data = SyntheticDataModule(root=str(tmp_path), frames_per_action=2)
+    data.prepare_data()
+    path = tmp_path / "data_3d_synthetic.json"
+    info = json.loads(path.read_text())
+    info["notes"]["same_side"] = [["P2", "P7"]]
+    path.write_text(json.dumps(info))
+    twins = H36MDataModule(root=str(tmp_path), dataset="synthetic")
+    with pytest.raises(LiftposeError, match="found P7, who may be the same person as P2"):
+        twins.check("fit")
 
 
 def test_a_person_who_is_not_there(h36m_root: Path) -> None:

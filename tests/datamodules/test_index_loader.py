@@ -29,15 +29,24 @@ def test_a_single_window_joins_the_batch_before(windows: int, batch_size: int, s
 
 @pytest.mark.parametrize("world_size", [2, 3, 5])
 def test_processes_share_the_global_batch(world_size: int) -> None:
-    alone = IndexBatches("train", 107, 20, seed=7, flip_by_chance=True)
+    alone = IndexBatches("train", 115, 20, seed=7, flip_by_chance=True)
     shares = [
-        IndexBatches("train", 107, 20, seed=7, flip_by_chance=True, rank=rank, world_size=world_size)
+        IndexBatches("train", 115, 20, seed=7, flip_by_chance=True, rank=rank, world_size=world_size)
         for rank in range(world_size)
     ]
     for step in range(len(alone)):
         parts = [share[2, step] for share in shares]
         assert torch.equal(torch.cat([part.indices for part in parts]), alone[2, step].indices)
         assert torch.equal(torch.cat([part.flip for part in parts]), alone[2, step].flip)
+
+
+@pytest.mark.parametrize(("windows", "last"), [(1024 + 3, 1027), (1024 + 4, 4)])
+def test_every_process_gets_two_training_windows(windows: int, last: int) -> None:
+    shares = [IndexBatches("train", windows, 1024, seed=1, rank=rank, world_size=2) for rank in range(2)]
+    ends = [share[0, len(share) - 1].indices for share in shares]
+    assert sum(map(len, ends)) == last
+    assert min(map(len, ends)) >= 2
+    assert len(IndexBatches("test", 1025, 1024, world_size=2)) == 2  # evaluation takes any batch
 
 
 def test_flips_are_even_and_differ_between_steps_and_epochs() -> None:

@@ -70,7 +70,18 @@ def test_nobody_is_in_two_splits(tmp_path: Path) -> None:
     assert len(set.union(*people)) == 8
 
 
+def test_other_data_are_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "data_3d_synthetic.npz").write_bytes(b"somebody's poses")
+    with pytest.raises(LiftposeError, match="expected synthetic people or no file, found a data set"):
+        module(tmp_path).check("fit")
+    with pytest.raises(LiftposeError, match="expected synthetic people or no file, found a data set"):
+        module(tmp_path).prepare_data()
+    assert (tmp_path / "data_3d_synthetic.npz").read_bytes() == b"somebody's poses"
+
+
 def test_refusals(tmp_path: Path) -> None:
+    with pytest.raises(LiftposeError, match=r"data.train_subjects: expected some of P1, .* found P9"):
+        module(tmp_path, train_subjects=["P9"]).check("fit")
     with pytest.raises(LiftposeError, match=r"data.keypoints: expected gt or noisy"):
         module(tmp_path, keypoints="cpn").prepare_data()
     with pytest.raises(LiftposeError, match=r"data.dataset"):

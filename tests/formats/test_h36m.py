@@ -293,6 +293,61 @@ def test_wrong_arrays_are_not_written(tmp_path: Path, poses: Any, points: Any, n
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("broken", ["write_npz_objects", "write_dataset_info"])
+def test_an_interrupted_remake_does_not_look_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    poses, keypoints = people()
+    write_h36m(tmp_path, "gym", poses, keypoints, gym())
+    kept = tmp_path / "data_2d_gym_kept.npz"
+    kept.write_bytes((tmp_path / "data_2d_gym_gt.npz").read_bytes())
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"liftpose.formats.h36m.{broken}", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            write_h36m(tmp_path, "gym", poses, keypoints, gym())
+    assert not (tmp_path / "data_3d_gym.npz").exists(), "the 3D file says that the data set is complete"
+    assert not (tmp_path / "data_3d_gym.json").exists()
+    assert kept.exists()
+    with pytest.raises(LiftposeError, match=r"data_3d_gym\.npz: expected the 3D poses"):
+        find_dataset_files(tmp_path, "gym", "gt")
+    write_h36m(tmp_path, "gym", poses, keypoints, gym())
+    assert len(read_h36m(*find_dataset_files(tmp_path, "gym", "gt"))) == 4
+
+
+def test_wrong_arrays_leave_the_old_data_set_alone(tmp_path: Path) -> None:
+    poses, keypoints = people()
+    written = write_h36m(tmp_path, "gym", poses, keypoints, gym())
+    before = {path: path.read_bytes() for path in written}
+    keypoints["gt"]["anna"]["Squat 1"] = [np.zeros((4, 17, 2))] * 2
+    keypoints["noisy"]["bert"]["Squat 1"] = [np.zeros((4, 17, 4))] * 2
+    with pytest.raises(ValueError, match="expected an array"):
+        write_h36m(tmp_path, "gym", poses, keypoints, gym())
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_linked_3d_file_is_written_where_the_link_points(tmp_path: Path) -> None:
+    poses, keypoints = people()
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "poses.npz").write_bytes(b"old")
+    (tmp_path / "data_3d_gym.npz").symlink_to(tmp_path / "disk" / "poses.npz")
+    write_h36m(tmp_path, "gym", poses, keypoints, gym())
+    assert (tmp_path / "data_3d_gym.npz").is_symlink()
+    assert len(read_h36m(*find_dataset_files(tmp_path, "gym", "gt"))) == 4
+
+
+def test_an_old_file_that_cannot_be_removed_is_told(tmp_path: Path) -> None:
+    poses, keypoints = people()
+    (tmp_path / "data_3d_gym.npz").mkdir()
+    with pytest.raises(LiftposeError, match=r"data_3d_gym\.npz: expected to remove the old file, found: ") as error:
+        write_h36m(tmp_path, "gym", poses, keypoints, gym())
+    assert "\n" not in str(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["data_3d_gym.npz"]
+
+
 # -------------------------------------------------------------------------------------------------- finding files
 def test_missing_files_say_what_is_there_and_how_to_make_them(tmp_path: Path) -> None:
     with pytest.raises(LiftposeError, match=r"no/data_3d_cmu\.npz: .* found no such folder; `liftpose data mocap DIR"):

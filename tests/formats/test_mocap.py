@@ -98,19 +98,26 @@ def example() -> dict[str, Any]:
     return content
 
 
+def anybody() -> dict[str, Any]:
+    """The same for whoever is in the files."""
+    content = example()
+    del content["same_side"]
+    return content
+
+
 def folder(tmp_path: Path, files: dict[str, str], description: Any = None) -> Path:
     directory = tmp_path / "mocap"
     for name, text in files.items():
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / name).write_text(text, encoding="utf-8")
     (directory / "mocap.yaml").write_text(
-        yaml.safe_dump(example() if description is None else description), encoding="utf-8"
+        yaml.safe_dump(anybody() if description is None else description), encoding="utf-8"
     )
     return directory
 
 
 def first_rule(**changes: Any) -> dict[str, Any]:
-    content = example()
+    content = anybody()
     content["clips"][0].update(changes)
     return content
 
@@ -135,7 +142,7 @@ def test_the_example_of_the_documentation_makes_a_data_set(tmp_path: Path) -> No
     }
     calls: list[tuple[int, int, str]] = []
     report = convert_mocap(
-        folder(tmp_path, files), tmp_path / "out", "studio", progress=lambda *call: calls.append(call)
+        folder(tmp_path, files, example()), tmp_path / "out", "studio", progress=lambda *call: calls.append(call)
     )
 
     assert calls == [
@@ -296,7 +303,7 @@ JOINTS = example()["clips"][0]["joints"]
 
 
 def without(key: str) -> dict[str, Any]:
-    content = example()
+    content = anybody()
     del content["clips"][0][key]
     return content
 
@@ -325,10 +332,24 @@ def without(key: str) -> dict[str, Any]:
         (first_rule(offsets={"Neck": [1, 2]}), r"offsets\.Neck: expected \[x, y, z\] or"),
         (first_rule(name="{person}"), r"name: expected a pattern of {subject}, {activity} and {trial}"),
         (first_rule(name="{subject}-{trial}"), r"expected a subject, .* like {subject}-{trial}, found a_b_1"),
+        (example(), r"mocap\.yaml, same_side: expected some of a, found anna, ben"),
+        ({**example(), "same_side": [["a", "Zoë B."]]}, r"same_side: expected some of a, found ZoB"),
+        (first_rule(subject=8), r"a_b_1\.bvh, subject: expected text, in quotes .*, found 8"),
+        (first_rule(activity=True), r"a_b_1\.bvh, activity: expected text, in quotes .*, found True"),
+        (first_rule(trial=8), r"a_b_1\.bvh, trial: expected text, in quotes .*, found 8"),
+        (first_rule(subject=None), r"a_b_1\.bvh, subject: expected text, in quotes .*, found None"),
+        (first_rule(skeleton="../a.asf"), r"skeleton: expected a path inside the folder .*, found '\.\./a\.asf'"),
+        (first_rule(skeleton="/etc/passwd"), r"skeleton: expected a path inside the folder .*, found '/etc/passwd'"),
+        (
+            first_rule(skeleton="{subject}.asf", subject="../a"),
+            r"skeleton: expected a path inside .*, found '\.\./a\.asf'",
+        ),
+        (first_rule(skeleton="a\0b"), r"skeleton: expected a path inside the folder"),
+        (first_rule(skeleton=7), r"skeleton: expected text, in quotes"),
         ({**example(), "same_side": ["ab"]}, r"same_side: expected a list of subjects in quotes"),
-        ({**example(), "split": {"test": [7]}}, r"split\.test: expected a list of subjects in quotes, .*found \[7\]"),
-        ({**example(), "split": {"tests": []}}, r"split: expected keys out of test, validation, found tests"),
-        ({**example(), "split": {"test": ["zoe"]}}, r"test subjects: expected some of a, found zoe"),
+        ({**anybody(), "split": {"test": [7]}}, r"split\.test: expected a list of subjects in quotes, .*found \[7\]"),
+        ({**anybody(), "split": {"tests": []}}, r"split: expected keys out of test, validation, found tests"),
+        ({**anybody(), "split": {"test": ["zoe"]}}, r"test subjects: expected some of a, found zoe"),
         ({**first_rule(retargeted=True), "split": {"test": ["a"]}}, r"people with a body of their own, found a"),
     ],
 )  # fmt: skip
@@ -340,6 +361,93 @@ def test_a_wrong_description_is_told_in_one_line_and_nothing_is_written(
         convert_mocap(directory, tmp_path / "out", "x")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("subject: 010", "subject: expected text, in quotes .*, found 8"),
+        ("subject: no", "subject: expected text, in quotes .*, found False"),
+        ("activity: yes", "activity: expected text, in quotes .*, found True"),
+        ("trial: 1_0", "trial: expected text, in quotes .*, found 10"),
+    ],
+)
+def test_what_yaml_would_change_is_refused_and_quotes_help(tmp_path: Path, text: str, message: str) -> None:
+    key, value = text.split(": ")
+    directory = folder(tmp_path, {"a_b_1.bvh": bvh(still())})
+    description = directory / "mocap.yaml"
+    plain = yaml.safe_dump({k: v for k, v in anybody().items() if k != "clips"})
+    rules = yaml.safe_dump({"clips": anybody()["clips"]}) + f"- files: '*.bvh'\n  {key}: "
+    description.write_text(plain + rules + value + "\n", encoding="utf-8")
+    with pytest.raises(LiftposeError, match=message):
+        read_collection(directory)
+    description.write_text(f'{plain}{rules}"{value}"\n', encoding="utf-8")
+    (clip,) = read_collection(directory).clips
+    expected = {"010": "S010", "no": "no", "yes": "Yes", "1_0": "1_0"}[value]
+    assert getattr(clip, key) == expected
+
+
+def test_broken_yaml_is_told_in_one_line(tmp_path: Path) -> None:
+    directory = folder(tmp_path, {"a_b_1.bvh": bvh(still())})
+    (directory / "mocap.yaml").write_text("clips: [\nfiles: {", encoding="utf-8")
+    with pytest.raises(LiftposeError, match=r"mocap\.yaml: expected YAML or JSON, found: while parsing") as caught:
+        read_collection(directory)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("one", "other"), [("Anna K.", "AnnaK"), ("02", "S02")])
+def test_two_people_do_not_become_one(tmp_path: Path, one: str, other: str) -> None:
+    directory = folder(tmp_path, {f"{one}_walk_1.bvh": bvh(still()), f"{other}_walk_2.bvh": bvh(still())})
+    with pytest.raises(LiftposeError, match="one name for each person") as caught:
+        read_collection(directory)
+    assert repr(one) in str(caught.value)
+    assert repr(other) in str(caught.value)
+    # One person under two spellings is named by the description.
+    content = anybody()
+    content["clips"].append({"files": "*.bvh", "subject": one})
+    collection = read_collection(folder(tmp_path, {}, content))
+    assert len({clip.subject for clip in collection.clips}) == 1
+
+
+def manifest(directory: Path, **changes: str) -> None:
+    row = {"file": "01_1.bvh", "subject": "01", "trial": "1", "activity": "walk", "frames": "100", "fps": "120"}
+    row |= {"format": "bvh", "skip": "1", "skeleton": "", "thorax_x": "0", "thorax_y": "1", "thorax_z": "0", **changes}
+    directory.mkdir(exist_ok=True)
+    with (directory / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, row)
+        writer.writeheader()
+        writer.writerow(row)
+
+
+def test_the_manifest_of_a_part_of_the_cmu_clips_need_not_have_everybody(tmp_path: Path) -> None:
+    manifest(tmp_path)
+    collection = read_collection(tmp_path)
+    assert [(clip.subject, clip.given_subject) for clip in collection.clips] == [("S01", "01")]
+    assert ("S07", "S38") in collection.same_side
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"file": "../a.bvh"}, r"line 2, file: expected a path inside the folder .*, found '\.\./a\.bvh'"),
+        ({"file": "/home/a.bvh"}, r"line 2, file: expected a path inside the folder .*, found '/home/a\.bvh'"),
+        ({"file": "link/a.bvh"}, r"line 2, file: expected a path inside the folder .*, found 'link/a\.bvh'"),
+        ({"file": "loop/a.bvh"}, r"line 2, file: expected a path inside the folder .*, found 'loop/a\.bvh'"),
+        (
+            {"file": "01_1.amc", "format": "asf/amc", "skeleton": "x/../../01.asf"},
+            r"line 2, skeleton: expected a path inside the folder .*, found 'x/\.\./\.\./01\.asf'",
+        ),
+    ],
+)
+def test_a_manifest_names_nothing_outside_its_folder(tmp_path: Path, changes: dict[str, str], message: str) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "a.bvh").write_text(bvh(still()))
+    manifest(tmp_path / "cmu", **changes)
+    (tmp_path / "cmu" / "link").symlink_to(tmp_path / "outside")
+    (tmp_path / "cmu" / "loop").symlink_to(tmp_path / "cmu" / "loop")
+    with pytest.raises(LiftposeError, match=message) as caught:
+        read_collection(tmp_path / "cmu")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,19 @@ def test_frozen_statistics_stay(data: H36MDataModule) -> None:
     assert all(torch.equal(value, task.lifter.state_dict()[name]) for name, value in before.items())
 
 
+def test_weights_of_a_lifter_that_reads_its_windows_otherwise(data: H36MDataModule, tmp_path: Path) -> None:
+    path = save(LiftingTask(small_rie()), data, tmp_path / "centred.ckpt")
+    with pytest.raises(LiftposeError, match=r"model.init_from: .*centred.ckpt: .*causal True, found False"):
+        fit(LiftingTask(small_rie(2, causal=True), init_from=path), data)
+    with pytest.raises(LiftposeError, match=r"--ckpt_path: expected a lifter with causal True, found False"):
+        trainer().test(LiftingTask(small_rie(causal=True)), data, ckpt_path=path)
+
+
+def test_something_is_left_to_train() -> None:
+    with pytest.raises(LiftposeError, match="freeze: expected parts that leave something to train"):
+        LiftingTask(small_rie(), freeze=["encoders", "decoder"])
+
+
 def test_only_trainable_parameters_are_optimised() -> None:
     task = LiftingTask(small_rie(2), init_from=None, freeze=["encoders"])
     optimizer = task.configure_optimizers()["optimizer"]  # type: ignore[index, call-overload]

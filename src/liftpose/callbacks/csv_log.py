@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 
@@ -23,7 +24,7 @@ class RunCSVLogger(CSVLogger):
 
     Args:
         folder: Folder of the run.
-        resumed_step: Optimiser steps of the checkpoint that the run is resumed from, or None for a new run.
+        resumed_step: Training batches behind the checkpoint that the run is resumed from, or None for a new run.
     """
 
     def __init__(self, folder: str | Path, resumed_step: int | None = None) -> None:
@@ -31,6 +32,7 @@ class RunCSVLogger(CSVLogger):
         self._resumed_step = resumed_step
 
     @property
+    @rank_zero_experiment
     def experiment(self) -> Any:
         """The writer, made when the first row is logged."""
         if self._experiment is None:

@@ -32,9 +32,11 @@ class PredictionFiles(pl.Callback):
         self._sequence = 0
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Refuse several processes: the frames of a recording would be spread over them."""
+        """Refuse several processes, over which frames would be spread; remove what another checkpoint has predicted."""
         if trainer.world_size > 1:
             raise LiftposeError(f"--trainer.devices: expected 1 for predict, found {trainer.world_size} processes")
+        for path in self.folder.glob("*.npz"):
+            path.unlink()
         self._poses, self._sequence = [], 0
 
     def on_predict_batch_end(
@@ -68,6 +70,10 @@ class PredictionFiles(pl.Callback):
         self._poses = []
         if len(poses) < len(recording):
             return  # a run that was limited to some batches ends within a recording
+        if not np.isfinite(poses).all():
+            raise LiftposeError(
+                f"--ckpt_path {trainer.ckpt_path}: expected finite poses of {recording.name}, found others"
+            )
         path = self.folder / predictions_file_name(recording)
         write_predictions(path, recording, poses, model=str(trainer.ckpt_path or ""))
 

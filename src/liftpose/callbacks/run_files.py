@@ -10,6 +10,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+import yaml
+from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from liftpose.formats import write_atomically, write_text
@@ -41,6 +43,9 @@ class ConfigFile(pl.Callback):
         if trainer.is_global_zero:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_text(self.folder / "config.yaml", self.text)
+            for logger in trainer.loggers:
+                if isinstance(logger, WandbLogger):  # Lightning logs the options of the task only
+                    logger.experiment.config.update(yaml.safe_load(self.text), allow_val_change=True)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from math import isnan
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -52,7 +53,7 @@ class ResultTables(pl.Callback):
                 "actions": whole.to_dict(),
                 "subjects": subject_table(result).to_dict(),
                 "actions_by_subject": {name: table.to_dict() for name, table in people.items()},
-                "joints_mpjpe_mm": {name: 1000 * error for name, error in joints.items()},
+                "joints_mpjpe_mm": {name: None if isnan(error) else 1000 * error for name, error in joints.items()},
             },
         )
         for logger in trainer.loggers:

@@ -42,8 +42,11 @@ __all__ = [
 TRAINING_STATE = ("epoch", "global_step", "loops", "optimizer_states", "lr_schedulers")
 """Entries without which training cannot go on."""
 
-TRAINER_COMPARED = ("precision", "accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm")
-"""Options of the trainer that decide what is learnt."""
+TRAINER_COMPARED = (
+    *("precision", "accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm"),
+    *("limit_train_batches", "limit_val_batches", "check_val_every_n_epoch"),
+)
+"""Options of the trainer that decide what is learnt, and which epoch is the best."""
 
 DATA_NOT_COMPARED = ("root", "test_subjects")
 """Options of data modules that may differ: files may move, and training does not see the test."""
@@ -232,7 +235,8 @@ def _compared_options(config: Mapping[str, Any]) -> dict[str, Any]:
     options = data.get("init_args") or {}
     data["init_args"] = {name: value for name, value in options.items() if name not in DATA_NOT_COMPARED}
     trainer = config.get("trainer") or {}
-    return {"data": data, "trainer": {name: trainer.get(name) for name in TRAINER_COMPARED}}
+    options = {name: trainer.get(name) for name in TRAINER_COMPARED}
+    return {"data": data, "trainer": options, "seed_everything": config.get("seed_everything")}
 
 
 def _default(class_path: str | None, option: str) -> Any:

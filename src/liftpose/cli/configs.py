@@ -17,8 +17,8 @@ __all__ = ["check_configs", "config_holding", "find_config", "installed_configs"
 def config_folder() -> Path:
     """Return the folder of the shipped configurations.
 
-    A wheel carries them as the package ``liftpose.configs``; an editable install has no such package, since there the
-    folder lies at the top of the source tree.
+    A wheel carries them as the package ``liftpose.configs``; in the source tree that is a link to the folder at the top
+    level, which is looked for itself where links are not kept.
     """
     package = Path(str(files("liftpose"))) / "configs"
     if package.is_dir():

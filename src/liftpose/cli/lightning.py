@@ -48,11 +48,12 @@ DESCRIPTION = {
     "test": "Compute the papers' table on the test split.",
     "predict": "Write one file of 3D poses per recording.",
 }
-QUIET: dict[str, dict[str, bool]] = {
-    "fit": {},
-    "validate": {},
-    "test": {"verbose": False},  # the papers' table is printed instead
-    "predict": {"return_predictions": False},  # they are written as they come
+# Arguments of the trainer's methods that the user cannot choose.
+FIXED: dict[str, dict[str, bool]] = {
+    "fit": {"weights_only": True},  # checkpoints are never unpickled freely
+    "validate": {"weights_only": True, "verbose": True},
+    "test": {"weights_only": True, "verbose": False},  # the papers' table is printed instead
+    "predict": {"weights_only": True, "return_predictions": False},  # they are written as they come
 }
 TRAINER_DEFAULTS = {
     "default_root_dir": "runs/unnamed",
@@ -111,31 +112,28 @@ class LiftposeCLI(LightningCLI):
     # ------------------------------------------------------------------------------------------------------- parsing
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
-        """The verbs with the options of Lightning that they do not offer: checkpoints are never unpickled freely."""
-        return {verb: {*skipped, "weights_only"} for verb, skipped in LightningCLI.subcommands().items()}
+        """The verbs with the options of Lightning that they do not offer."""
+        return {verb: {*skipped, *FIXED[verb]} for verb, skipped in LightningCLI.subcommands().items()}
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         """Add what the user cannot choose."""
-        return {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
+        return {**super()._prepare_subcommand_kwargs(subcommand), **FIXED[subcommand]}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options of logging."""
         parser.add_class_arguments(LoggingOptions, "logging")
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
-        """Add the options that one verb alone has."""
+        """Add the options of liftpose and say what the others are for."""
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
-        if subcommand == "fit":
-            parser.add_argument(
-                "--overwrite",
-                type=bool,
-                default=False,
-                help="Give up the checkpoints and results of an earlier run in the run folder.",
-            )
-        if subcommand == "test":
-            parser.add_argument("--by_subject", type=bool, default=False, help="Print the table of each person too.")
-        for name, value in QUIET[subcommand].items():
-            parser.set_defaults({name: value})
+        # Every verb has the options of the others, so that the configuration of a run serves them all.
+        parser.add_argument(
+            "--overwrite",
+            type=bool,
+            default=False,
+            help="fit: give up the checkpoints and results of an earlier run in the run folder.",
+        )
+        parser.add_argument("--by_subject", type=bool, default=False, help="test: print the table of each person too.")
         for action in parser._actions:
             if action.dest == "ckpt_path":
                 action.help = CHECKPOINT_HELP[subcommand]
@@ -196,7 +194,8 @@ class LiftposeCLI(LightningCLI):
         if resume:
             compare_runs(path, self.config_text(), checkpoint)
             refuse_to_shorten(path, options.trainer.max_epochs, checkpoint)
-            self.resumed_step = int(checkpoint["global_step"])
+            # The steps of the log are batches, whatever the optimisers count.
+            self.resumed_step = int(checkpoint["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"])
         self.saved_weights = checkpoint["state_dict"]
         options.ckpt_path = str(path)
 
@@ -229,7 +228,7 @@ class LiftposeCLI(LightningCLI):
             kwargs["accelerator"] = "cpu"  # not Apple's GPU: the metrics add up in float64, which it does not have
         folder = self.run_folder
         quick = bool(options.get("fast_dev_run"))
-        if options.get("logger") in {None, True} and not quick:
+        if (options.get("logger") is None or options["logger"] is True) and not quick:
             kwargs["logger"] = loggers_of_a_run(self.verb, folder, self.logging, self.resumed_step) or False
         if not quick:
             config = self.config[self.verb]
@@ -238,9 +237,11 @@ class LiftposeCLI(LightningCLI):
         kwargs["plugins"] = [*_listed(options.get("plugins")), CheckpointFiles()]
         with trainer_mistakes(options, (ValueError, TypeError, ImportError)):
             trainer = super().instantiate_trainer(**kwargs)
-        if self.verb == "predict" and trainer.world_size > 1:
-            # The frames of a recording would be spread over the processes.
-            raise LiftposeError(f"trainer.devices: expected 1 for predict, found {trainer.world_size} processes")
+        if self.verb in self.model.single_process and trainer.world_size > 1:
+            task = type(self.model).__name__
+            raise LiftposeError(
+                f"trainer.devices: expected 1 for {self.verb} with {task}, found {trainer.world_size} processes"
+            )
         if trainer.loggers:
             make_run_folder(folder)
         return trainer
@@ -282,6 +283,10 @@ def check_trainer_options(verb: str, options: dict[str, Any]) -> None:
     Raises:
         LiftposeError: An option is out of range.
     """
+    if options["overfit_batches"]:
+        raise LiftposeError(
+            f"trainer.overfit_batches: expected 0, found {options['overfit_batches']}; --data.subset trains on less"
+        )
     for name in NOTHING_TO_DO[verb]:
         if options[name] == 0:
             raise LiftposeError(f"trainer.{name}: expected a number above 0 for {verb}, found {options[name]}")

@@ -5,6 +5,7 @@ traceback, since it is a bug of liftpose that the traceback helps to mend:
 
 - an error of liftpose that a constructor has raised, however deep the parser has wrapped it;
 - whatever the constructor of the trainer raises: it is given nothing but options;
+- what Weights & Biases says when it cannot be reached or has no account;
 - a ``MisconfigurationException`` from anywhere: Lightning's word for options that do not fit together;
 - a ``ValueError`` or ``RuntimeError`` that Lightning's loops and callbacks raise themselves: there they check options
   for which they need the number of batches or the names of what is logged.
@@ -72,6 +73,9 @@ def trainer_mistakes(options: Mapping[str, Any], kinds: tuple[type[Exception], .
     try:
         yield
     except Exception as error:
+        if type(error).__module__.startswith("wandb."):
+            text = re.sub(r"\s+", " ", str(error)).strip()
+            raise LiftposeError(f"logging.wandb: expected a service that can be reached, found: {text}") from error
         if not isinstance(error, mistakes) and not (isinstance(error, CHECKS) and _raised_by_lightning(error)):
             raise
         text = re.sub(r"\s+", " ", str(error)).strip()

@@ -135,20 +135,24 @@ def callbacks_of_a_run(
     callbacks: list[Callback] = [EarlierRun(folder)] if options["overwrite"] else []
     callbacks += [ConfigFile(folder, config), TrainingCurves(folder), PosePicture(folder)]
     if trainer.get("enable_checkpointing") is not False:
-        callbacks.append(_checkpoints(folder, model, validates=trainer.get("limit_val_batches") != 0))
+        if trainer.get("limit_val_batches") != 0:
+            callbacks.append(_checkpoint(folder, "best", model.monitor, model.mode))
+        callbacks.append(_checkpoint(folder, "last"))  # after "best", whose state it holds
     if trainer.get("logger") is not False:
         callbacks.append(LearningRateMonitor("epoch"))
     return callbacks
 
 
-def _checkpoints(folder: Path, model: BaseTask, *, validates: bool) -> ModelCheckpoint:
-    """Return the callback that keeps the last checkpoint and, of a run that validates, the best one."""
+def _checkpoint(folder: Path, name: str, monitor: str | None = None, mode: str = "min") -> ModelCheckpoint:
+    """Return the callback that keeps one checkpoint: the best by a metric, or that of the last epoch.
+
+    Two callbacks, because Lightning's ``save_last`` only writes when the best one has changed.
+    """
     return ModelCheckpoint(
         dirpath=folder / "checkpoints",
-        filename="best" if validates else "last",
-        monitor=model.monitor if validates else None,
-        mode=model.mode,
-        save_last=validates,
+        filename=name,
+        monitor=monitor,
+        mode=mode,
         save_on_train_epoch_end=True,  # after validation, so that the file holds the whole epoch
         enable_version_counter=False,  # a run folder is one run: "best" is always this file
     )

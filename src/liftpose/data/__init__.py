@@ -1,7 +1,7 @@
 """Recordings, the choice among them, and windows of their frames: memory only, no files."""
 
 from liftpose.data.recording import Recording, RecordingKey
-from liftpose.data.selection import downsample, select_actions, select_subjects, subset
+from liftpose.data.selection import downsample, select_actions, subset
 from liftpose.data.windows import Sides, WindowBatch, WindowIndex, Windows, epoch_order, lifting_windows
 
 __all__ = [
@@ -15,6 +15,5 @@ __all__ = [
     "epoch_order",
     "lifting_windows",
     "select_actions",
-    "select_subjects",
     "subset",
 ]

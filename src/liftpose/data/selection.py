@@ -1,4 +1,4 @@
-"""Choosing recordings and parts of them: actions, subjects, every k-th frame, the published subset of frames."""
+"""Choosing recordings and parts of them: actions, every k-th frame, the published subset of frames."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 from liftpose.data.recording import Recording
 from liftpose.errors import LiftposeError
 
-__all__ = ["downsample", "hashed_integer", "select_actions", "select_subjects", "subset", "subset_range"]
+__all__ = ["downsample", "hashed_integer", "select_actions", "subset", "subset_range"]
 
 
 def select_actions(
@@ -42,30 +42,6 @@ def select_actions(
         chosen = [recording for recording in recordings if any(_fits(recording, name, exact) for name in wanted)]
     if not chosen:
         raise LiftposeError("actions: expected at least one recording, found none")
-    return chosen
-
-
-def select_subjects(recordings: Sequence[Recording], subjects: Sequence[str]) -> list[Recording]:
-    """Keep the recordings of some subjects, in the order in which the subjects are named.
-
-    Args:
-        recordings: Any recordings; their order within a subject is kept.
-        subjects: Names of subjects.
-
-    Returns:
-        The recordings kept, never empty.
-
-    Raises:
-        LiftposeError: A subject has no recording; the message lists the subjects there are.
-    """
-    chosen: list[Recording] = []
-    for subject in subjects:
-        own = [recording for recording in recordings if recording.subject == subject]
-        if not own:
-            raise LiftposeError(f"subjects: expected some of {_listed(r.subject for r in recordings)}, found {subject}")
-        chosen += own
-    if not chosen:
-        raise LiftposeError("subjects: expected at least one, found none")
     return chosen
 
 

@@ -203,7 +203,12 @@ class Windows:
 
 
 def lifting_windows(
-    recordings: Sequence[Recording], receptive_field: int, *, causal: bool = False, flip_copies: bool = False
+    recordings: Sequence[Recording],
+    receptive_field: int,
+    *,
+    causal: bool = False,
+    flip_copies: bool = False,
+    with_cameras: bool = False,
 ) -> Windows:
     """Prepare recordings for a lifter: one window per frame, in the published normalisation.
 
@@ -217,14 +222,17 @@ def lifting_windows(
         receptive_field: Number of frames of a window, odd.
         causal: Whether the window ends with the target frame; by default the target is in the middle.
         flip_copies: Whether every window is there a second time, mirrored.
+        with_cameras: Whether the windows hold the intrinsics too. Nothing in lifting reads them, and gathering them
+            for every batch takes time.
 
     Returns:
-        Windows with keypoints in screen coordinates, poses in metres relative to the root in the camera frame, and the
-        intrinsics if all cameras are of a kind that nine numbers describe.
+        Windows with keypoints in screen coordinates, poses in metres relative to the root in the camera frame, and, if
+        asked for, the intrinsics.
 
     Raises:
         LiftposeError: There is no frame, an even receptive field, a recording without camera, recordings that do not
-            fit together, or coordinates that are not finite.
+            fit together, coordinates that are not finite, or intrinsics are asked for that nine numbers do not
+            describe.
     """
     if receptive_field < 1 or receptive_field % 2 == 0:
         raise LiftposeError(f"receptive field: expected an odd number of frames, found {receptive_field}")
@@ -250,13 +258,15 @@ def lifting_windows(
         if recording.poses_3d is not None:
             pose = camera.to_camera(_finite(recording.poses_3d, f"{recording.name}: 3D poses"))
             poses.append((pose - pose[:, skeleton.root, None]).float())
-        if camera.distortion_model != "opencv":
+        if with_cameras:
+            if camera.distortion_model == "opencv":
+                raise LiftposeError(f"{recording.name}: expected a lens that nine numbers describe, found opencv's")
             cameras.append(intrinsic_vector(camera).float())
     pad = (receptive_field - 1) // 2
     return Windows(
         keypoints,
         poses if with_poses else None,
-        cameras if len(cameras) == len(keypoints) else None,
+        cameras if with_cameras else None,
         pad=pad,
         keypoint_sides=Sides(skeleton.left, skeleton.right),
         causal_shift=pad if causal else 0,

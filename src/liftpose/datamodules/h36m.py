@@ -7,7 +7,7 @@ from typing import Any
 from liftpose.data.recording import Recording
 from liftpose.datamodules.lifting import LiftingDataModule, Split
 from liftpose.errors import LiftposeError
-from liftpose.formats import find_dataset_files, find_dataset_info, read_h36m
+from liftpose.formats import DatasetInfo, find_dataset_files, find_dataset_info, read_h36m
 from liftpose.skeletons import Skeleton
 
 __all__ = ["H36MDataModule"]
@@ -58,8 +58,29 @@ class H36MDataModule(LiftingDataModule):
             LiftposeError: A file is missing (the message names it and the command that makes it) or broken, an option
                 does not fit it, or its joints are others.
         """
+        if stage == "fit":
+            self._check_people()
         self._read([name for split in self.splits_of(stage) for name in self._subjects_of(split)])
         super().check(stage, skeleton)
+
+    def _check_people(self) -> None:
+        """Refuse to validate or test on somebody who is trained on, or who may be the same person as one of them."""
+        sides = {split: set(self._subjects_of(split)) for split in ("train", "validation", "test")}
+        info = self._info()
+        groups = [{name} for name in sides["train"]] + [set(group) for group in info.notes.get("same_side", ())]
+        for group in groups:
+            for split in ("validation", "test"):
+                trained, other = sorted(group & sides["train"]), sorted(group & sides[split])
+                if trained and other:
+                    raise LiftposeError(
+                        f"data.{split}_subjects: expected people who are not trained on, found {other[0]}"
+                        + ("" if other[0] in trained else f", who may be the same person as {trained[0]}")
+                    )
+
+    def _info(self) -> DatasetInfo:
+        """Return the description of the data set."""
+        path_3d, _ = find_dataset_files(self.root, self.dataset, self.keypoints)
+        return find_dataset_info(path_3d)
 
     def load_recordings(self, split: Split) -> list[Recording]:
         """Read the recordings of a split.
@@ -77,15 +98,17 @@ class H36MDataModule(LiftingDataModule):
         self._read(names)
         return [recording for name in names for recording in self._people[name]]
 
-    def _subjects_of(self, split: Split) -> list[str]:
+    def _subjects_of(self, split: str) -> list[str]:
         """Return the people of a split."""
         name = "test" if split == "predict" else split
         chosen = self.subjects[name]
         if chosen is None:
-            path_3d, _ = find_dataset_files(self.root, self.dataset, self.keypoints)
-            chosen = list(find_dataset_info(path_3d).splits[name])
+            chosen = list(self._info().splits[name])
         if not chosen:
-            raise LiftposeError(f"data.{name}_subjects: expected at least one person of {self.dataset}, found none")
+            raise LiftposeError(
+                f"data.{name}_subjects: expected at least one person of {self.dataset}, found none "
+                f"(--data.{name}_subjects [NAME,...] says who)"
+            )
         return chosen
 
     def _read(self, names: list[str]) -> None:

@@ -39,8 +39,8 @@ class IndexBatches(Dataset[IndexBatch]):
     Args:
         split: Name of the split, handed on with every batch.
         windows: Number of windows.
-        batch_size: Number of windows of a global batch. A single window that would be left over joins the batch before
-            it, since batch normalisation cannot work on one.
+        batch_size: Number of windows of a global batch. Training windows that would be left over without being two for
+            every process join the batch before them, since batch normalisation cannot work on one.
         seed: Seed of the order and of the flips, or None for the windows in their own order.
         flip_by_chance: Whether each window is mirrored with probability one half.
         rank: Number of this process.
@@ -70,7 +70,8 @@ class IndexBatches(Dataset[IndexBatch]):
     def __len__(self) -> int:
         """Number of batches of an epoch."""
         full, rest = divmod(self.windows, self.batch_size)
-        return full + (rest > 1 or (rest == 1 and full == 0))
+        least = 1 if self.seed is None else 2 * self.world_size
+        return full + (rest >= least or (rest > 0 and full == 0))
 
     def __getitem__(self, place: tuple[int, int]) -> IndexBatch:
         """Return this process's share of the batch at (epoch, step)."""

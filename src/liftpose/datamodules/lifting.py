@@ -67,6 +67,8 @@ class LiftingDataModule(pl.LightningDataModule, ABC):
             raise LiftposeError(f"data.batch_size: expected a number from 1 up, found {batch_size}")
         if not 0 < subset <= 1:
             raise LiftposeError(f"data.subset: expected a share above 0 and at most 1, found {subset}")
+        if not 0 <= seed < 2**32:
+            raise LiftposeError(f"data.seed: expected a number from 0 to {2**32 - 1}, found {seed}")
         if downsample < 1:
             raise LiftposeError(f"data.downsample: expected a number from 1 up, found {downsample}")
         self.actions = actions
@@ -119,6 +121,8 @@ class LiftingDataModule(pl.LightningDataModule, ABC):
         Raises:
             LiftposeError: A file is missing or broken, an option does not fit it, or its joints are others.
         """
+        if stage == "fit" and self.batch_size < 2:
+            raise LiftposeError("data.batch_size: expected at least 2 for batch normalisation, found 1")
         for split in self.splits_of(stage):
             found = self.recordings(split)[0].skeleton
             if skeleton is not None and found != skeleton:

@@ -69,18 +69,36 @@ class SyntheticDataModule(H36MDataModule):
             LiftposeError: The keypoints are neither ``gt`` nor ``noisy``, an option does not fit the people, or the
                 lifter has other joints.
         """
-        self._check_keypoints()
+        self._check_options()
         if self._is_made():
             super().check(stage, skeleton)
 
-    def _check_keypoints(self) -> None:
-        """Refuse keypoints that are not made."""
+    def _check_options(self) -> None:
+        """Refuse keypoints and people that are not made, and a place where other data lie."""
         if self.keypoints not in {"gt", "noisy"}:
             raise LiftposeError(f"data.keypoints: expected gt or noisy for synthetic people, found {self.keypoints}")
+        made = [name for names in SPLITS.values() for name in names]
+        for split, chosen in self.subjects.items():
+            unknown = [name for name in chosen or () if name not in made]
+            if unknown:
+                raise LiftposeError(f"data.{split}_subjects: expected some of {', '.join(made)}, found {unknown[0]}")
+        path = Path(self.root) / f"data_3d_{self.dataset}.npz"
+        if path.exists() and "generator" not in self._notes():
+            raise LiftposeError(
+                f"{path}: expected synthetic people or no file, found a data set that was not made by a program; "
+                "--data.root or --data.dataset names another place"
+            )
+
+    def _notes(self) -> dict[str, Any]:
+        """Return what the description of the files says about how they were made; nothing where there is none."""
+        try:
+            return dict(read_dataset_info(Path(self.root) / f"data_3d_{self.dataset}.json").notes)
+        except LiftposeError:
+            return {}
 
     def prepare_data(self) -> None:
         """Make the files unless they are there, made with the same settings."""
-        self._check_keypoints()
+        self._check_options()
         if self._is_made():
             return
         log.warning("making synthetic people in %s", self.root)
@@ -105,11 +123,10 @@ class SyntheticDataModule(H36MDataModule):
     def _is_made(self) -> bool:
         """Return whether the files are there, made with the same settings."""
         try:
-            path_3d, _ = find_dataset_files(self.root, self.dataset, self.keypoints)
-            info = read_dataset_info(path_3d.with_suffix(".json"))
+            find_dataset_files(self.root, self.dataset, self.keypoints)
         except LiftposeError:
             return False
-        return dict(info.notes) == self.settings
+        return self._notes() == self.settings
 
     def _see(
         self, people: dict[str, dict[str, npt.NDArray[np.float32]]], cameras: Camera

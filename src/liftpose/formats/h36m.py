@@ -117,7 +117,9 @@ def write_h36m(
 
     Slots of the storage skeleton that the skeleton does not fill are zero: the field's programs drop them unseen, and
     zeros, unlike NaN, stay harmless in whatever else somebody computes over all slots. The 3D file, by which a data set
-    is found, is written last.
+    is found, is written last, and an old one of that name is removed before anything is written: where there is a 3D
+    file, the data set is complete and all of it was written together. Keypoints under names that are not written now
+    stay.
 
     Args:
         root: Folder of the files, made if need be.
@@ -133,7 +135,7 @@ def write_h36m(
     Raises:
         ValueError: Arrays of a wrong shape or with coordinates that are not finite, or a name other than that of
             ``info``.
-        LiftposeError: A file cannot be written.
+        LiftposeError: A file cannot be written, or an old one not removed.
     """
     if name != info.name:
         raise ValueError(f"expected the data set's name {info.name}, found {name}")
@@ -146,17 +148,34 @@ def write_h36m(
         "num_joints": joints,
         "keypoints_symmetry": [list(info.skeleton.left), list(info.skeleton.right)],
     }
-    written: list[Path] = []
-    for keypoint_name, people in keypoints.items():
-        views = _map_arrays(people, lambda arrays: [_checked(array, joints, (2, 3)) for array in arrays])
-        written.append(folder / f"data_2d_{name}_{keypoint_name}.npz")
-        write_npz_objects(written[-1], {"positions_2d": views, "metadata": metadata})
-    if name != "h36m":
-        written.append(folder / f"data_3d_{name}.json")
-        write_dataset_info(written[-1], info)
-    written.append(folder / f"data_3d_{name}.npz")
-    write_npz_objects(written[-1], {"positions_3d": stored})
+    views = {
+        folder / f"data_2d_{name}_{keypoint_name}.npz": _map_arrays(
+            people, lambda arrays: [_checked(array, joints, (2, 3)) for array in arrays]
+        )
+        for keypoint_name, people in keypoints.items()
+    }
+    path_3d, sidecar = folder / f"data_3d_{name}.npz", folder / f"data_3d_{name}.json"
+    written = [*views, path_3d] if name == "h36m" else [*views, sidecar, path_3d]
+    # The 3D file goes first: an interruption between the two must not leave poses without their description.
+    for old in (path_3d, sidecar):
+        if old in written:
+            _remove(old)
+    for path, people_2d in views.items():
+        write_npz_objects(path, {"positions_2d": people_2d, "metadata": metadata})
+    if sidecar in written:
+        write_dataset_info(sidecar, info)
+    write_npz_objects(path_3d, {"positions_3d": stored})
     return written
+
+
+def _remove(path: Path) -> None:
+    """Remove a file if it is there; a link stays, since it is followed when the file is written again."""
+    try:
+        Path(os.path.realpath(path)).unlink(missing_ok=True)
+    except NotADirectoryError:
+        return  # The folder is a file; writing says so.
+    except OSError as error:
+        raise LiftposeError(f"{path}: expected to remove the old file, found: {error.strerror}") from error
 
 
 def _names(folder: Path, prefix: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from liftpose.errors import LiftposeError
 from liftpose.skeletons import H36M_17
 
-__all__ = ["CLIP_KEYS", "MocapClip", "Offset", "make_clip", "subject_name"]
+__all__ = ["CLIP_KEYS", "MocapClip", "Offset", "make_clip", "path_inside", "subject_name"]
 
 CLIP_KEYS = frozenset(
     "files name preset subject activity trial unit up fps skip frames joints offsets skeleton retargeted note".split()
@@ -42,6 +42,7 @@ class MocapClip:
         path: The BVH or AMC file.
         file: Its name relative to the folder.
         subject: The person, as subjects are named in the result.
+        given_subject: The person, as the description or the file's name has it.
         activity: One word; the tables of results have one row for each.
         trial: What tells the clips of a person and activity apart.
         unit: Metres in one unit of the file.
@@ -59,6 +60,7 @@ class MocapClip:
     path: Path
     file: str
     subject: str
+    given_subject: str
     activity: str
     trial: str
     unit: float
@@ -84,6 +86,30 @@ def subject_name(subject: str) -> str:
     return f"S{cleaned}" if cleaned.isdecimal() else cleaned
 
 
+def path_inside(directory: Path, name: str, where: str) -> Path:
+    """Path of a file of a collection, which may come from anybody, so that nothing outside its folder is opened.
+
+    Args:
+        directory: The folder of the collection.
+        name: A path relative to it.
+        where: What messages call the place where the path stands.
+
+    Returns:
+        The path, links not replaced.
+
+    Raises:
+        LiftposeError: The path leads out of the folder, by ``..``, as an absolute path or through a link.
+    """
+    path = directory / name
+    try:
+        inside = path.resolve().is_relative_to(directory.resolve())
+    except (OSError, RuntimeError, ValueError):  # a loop of links, or a name that no file can have
+        inside = False
+    if not inside:
+        raise LiftposeError(f"{where}: expected a path inside the folder {directory}, found {name!r}")
+    return path
+
+
 def _activity_word(activity: str) -> str:
     """One word from a description of an activity, without what stands in brackets: "modern dance" is "ModernDance"."""
     words = re.findall(r"[A-Za-z0-9]+", re.sub(r"\(.*?\)", "", activity))
@@ -103,7 +129,7 @@ def make_clip(directory: Path, file: str, values: Mapping[str, Any], where: str)
         The clip.
 
     Raises:
-        LiftposeError: A setting is missing or not a possible value.
+        LiftposeError: A setting is missing or not a possible value, or a path leads out of the folder.
     """
     path = directory / file
     stem = Path(file).name.removesuffix(".xz")
@@ -112,19 +138,23 @@ def make_clip(directory: Path, file: str, values: Mapping[str, Any], where: str)
         raise LiftposeError(f"{where}: expected a file called .bvh, .bvh.xz, .amc or .amc.xz, found {file}")
     pattern = values.get("name", "{subject}_{trial}")
     named = _match_name(pattern, stem, where)
-    given = {key: str(values.get(key, named.get(key, ""))) for key in ("subject", "activity", "trial")}
+    given = {
+        key: _text(values[key], f"{where}, {key}") if key in values else named.get(key, "")
+        for key in ("subject", "activity", "trial")
+    }
     subject = subject_name(given["subject"])
     if not subject:
         raise LiftposeError(
             f"{where}: expected a subject, from the key subject or from a file name like {pattern}, found {file}"
         )
-    skeleton = values.get("skeleton")
+    skeleton, at_skeleton = values.get("skeleton"), f"{where}, skeleton"
     if kind == ".amc" and not skeleton:
-        raise LiftposeError(f"{where}, skeleton: expected the ASF file of an AMC file, found none")
+        raise LiftposeError(f"{at_skeleton}: expected the ASF file of an AMC file, found none")
     return MocapClip(
         path=path,
         file=file,
         subject=subject,
+        given_subject=given["subject"],
         activity=_activity_word(given["activity"]) or "Motion",
         trial=re.sub(r"[^\w.-]", "", given["trial"] or stem, flags=re.ASCII) or "1",
         unit=_number(values.get("unit"), "unit: expected the metres in one unit of the file", where),
@@ -134,7 +164,11 @@ def make_clip(directory: Path, file: str, values: Mapping[str, Any], where: str)
         skip=_count(values.get("skip", 0), f"{where}, skip"),
         frames=None if values.get("frames") is None else _count(values["frames"], f"{where}, frames"),
         offsets=_parse_offsets(values.get("offsets", {}), f"{where}, offsets"),
-        skeleton=directory / str(skeleton).replace("{subject}", given["subject"]) if skeleton else None,
+        skeleton=path_inside(
+            directory, _text(skeleton, at_skeleton).replace("{subject}", given["subject"]), at_skeleton
+        )
+        if skeleton
+        else None,
         retargeted=_flag(values.get("retargeted", False), f"{where}, retargeted"),
         note=str(values.get("note", "")),
     )
@@ -151,6 +185,15 @@ def _match_name(pattern: Any, stem: str, where: str) -> dict[str, str]:
     expression = "".join(f"(?P<{part}>.+?)" if i % 2 else re.escape(part) for i, part in enumerate(parts))
     match = re.fullmatch(expression, stem)
     return match.groupdict() if match else {}
+
+
+def _text(value: Any, where: str) -> str:
+    """Text: YAML reads 010 as the number 8 and yes as true, and what was written cannot be had back."""
+    if not isinstance(value, str):
+        raise LiftposeError(
+            f'{where}: expected text, in quotes where it may be read as something else ("07"), found {value!r}'
+        )
+    return value
 
 
 def _number(value: Any, expected: str, where: str) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from liftpose.errors import LiftposeError
-from liftpose.formats.mocap_clip import CLIP_KEYS, MocapClip, make_clip, subject_name
+from liftpose.formats.mocap_clip import CLIP_KEYS, MocapClip, make_clip, path_inside, subject_name
 
 __all__ = ["DESCRIPTION_NAMES", "MocapCollection", "read_collection"]
 
@@ -103,7 +103,7 @@ def _read_description(directory: Path, path: Path) -> MocapCollection:
             f"{path}: expected a readable text file, found: {getattr(error, 'strerror', None) or error}"
         ) from None
     except yaml.YAMLError as error:
-        raise LiftposeError(f"{path}: expected YAML or JSON, found: {error}") from None
+        raise LiftposeError(f"{path}: expected YAML or JSON, found: {' '.join(str(error).split())}") from None
     _check_keys(content, _COLLECTION_KEYS, f"{path}")
     rules = content.get("clips")
     if not isinstance(rules, list) or not rules:
@@ -124,7 +124,9 @@ def _read_description(directory: Path, path: Path) -> MocapCollection:
             settings.setdefault(file, {}).update(_with_preset(rule, where))
     clips = [make_clip(directory, file, values, f"{path}, {file}") for file, values in settings.items()]
     clips.sort(key=lambda clip: (clip.subject, clip.file))
-    return _make_collection(clips, content, f"{path}")
+    collection = _make_collection(clips, content, f"{path}")
+    _check_same_side(collection, f"{path}, same_side")
+    return collection
 
 
 def _read_manifest(directory: Path) -> MocapCollection:
@@ -163,7 +165,10 @@ def _read_manifest(directory: Path) -> MocapCollection:
             ) from None
         if row["format"] == "asf/amc":
             values["skeleton"] = row["skeleton"]
-        clips.append(make_clip(directory, row["file"], _with_preset(values, where), where))
+        file_name = row["file"] or ""  # None where a row is short
+        path_inside(directory, file_name, f"{where}, file")
+        clips.append(make_clip(directory, file_name, _with_preset(values, where), where))
+    # The pairs are those of the whole collection; a part of it need not have everybody.
     return _make_collection(clips, known, f"{path}")
 
 
@@ -194,6 +199,7 @@ def _with_preset(rule: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 def _make_collection(clips: Sequence[MocapClip], content: Mapping[str, Any], where: str) -> MocapCollection:
     """A collection from its clips and the keys that hold for all of them."""
+    _check_people(clips, where)
     split = content.get("split")
     sides: dict[str, tuple[str, ...]] | None = None
     if split is not None:
@@ -210,6 +216,26 @@ def _make_collection(clips: Sequence[MocapClip], content: Mapping[str, Any], whe
         same_side=tuple(_subjects(group, f"{where}, same_side") for group in groups),
         split=sides,
     )
+
+
+def _check_people(clips: Sequence[MocapClip], where: str) -> None:
+    """Two people must not become one because their names differ only in what the result leaves out."""
+    given: dict[str, str] = {}
+    for clip in clips:
+        other = given.setdefault(clip.subject, clip.given_subject)
+        if other != clip.given_subject:
+            raise LiftposeError(
+                f"{where}: expected one name for each person, found {other!r} and {clip.given_subject!r}, "
+                f"which would both be called {clip.subject}; the key subject of a rule names the person"
+            )
+
+
+def _check_same_side(collection: MocapCollection, where: str) -> None:
+    """Everybody in ``same_side`` must have a clip: a name with a slip would part people unseen."""
+    people = dict.fromkeys(clip.subject for clip in collection.clips)
+    unknown = [person for group in collection.same_side for person in group if person not in people]
+    if unknown:
+        raise LiftposeError(f"{where}: expected some of {', '.join(people)}, found {', '.join(unknown)}")
 
 
 def _subjects(value: Any, where: str) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ class Lifter(nn.Module):
         skeleton: Joint order of input and output.
         receptive_field: Number of frames T of a window.
         causal: Whether a window holds the current frame and the past only, so that its padding is all on the left.
+        current_frame: Index of the frame in the window that the pose belongs to.
         encoder_names: Names of the submodules that a later stage of training takes over and may freeze.
         stage: Stage of a training in several stages; above 1 a run starts from the weights of the stage before.
     """
@@ -29,8 +30,32 @@ class Lifter(nn.Module):
     skeleton: Skeleton
     receptive_field: int
     causal: bool = False
+    current_frame: int = 0
     encoder_names: tuple[str, ...] = ()
     stage: int = 1
+
+    @property
+    def identity(self) -> dict[str, str | bool]:
+        """What the shapes of the weights do not tell; kept in checkpoints."""
+        return {
+            "skeleton": self.skeleton.name,
+            "causal": self.causal,
+            "current": "last" if self.current_frame == self.receptive_field - 1 else "middle",
+        }
+
+    def check_identity(self, other: Mapping[str, str | bool], where: str) -> None:
+        """Refuse weights of a lifter that reads its windows in another way.
+
+        Args:
+            other: The :attr:`identity` of the lifter that the weights come from; what it does not say is not compared.
+            where: What holds the weights, for the message.
+
+        Raises:
+            LiftposeError: Skeleton, padding or current frame differ.
+        """
+        for name, value in self.identity.items():
+            if name in other and other[name] != value:
+                raise LiftposeError(f"{where}: expected a lifter with {name} {value}, found {other[name]}")
 
     def load_previous_stage(self, state_dict: Mapping[str, Tensor]) -> None:
         """Take over the weights that this stage of training starts from.

@@ -24,12 +24,14 @@ class BaseTask(pl.LightningModule, ABC):
         architecture: Names of the hyper-parameters that decide which weights fit; a checkpoint for evaluation has to
             agree with the configuration in these.
         not_compared: Names of the hyper-parameters that may differ between a checkpoint and the run that resumes it.
+        single_process: Verbs that cannot be spread over several processes.
         monitor: Name of the logged metric that chooses the best checkpoint.
         mode: Whether the best value of ``monitor`` is the smallest ("min") or the largest ("max").
     """
 
     architecture: ClassVar[tuple[str, ...]] = ()
     not_compared: ClassVar[tuple[str, ...]] = ()
+    single_process: ClassVar[tuple[str, ...]] = ("predict",)  # files of whole recordings
     monitor: ClassVar[str] = "val_loss"
     mode: ClassVar[str] = "min"
 

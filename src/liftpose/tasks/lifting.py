@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
@@ -16,7 +16,7 @@ from liftpose.metrics import MPJPE, PMPJPE, EvaluationResult, PoseEvaluation, ac
 from liftpose.models.lifter import Lifter
 from liftpose.skeletons import mirror
 from liftpose.tasks.base import BaseTask
-from liftpose.weights import read_lifter_weights
+from liftpose.weights import IDENTITY_ENTRY, read_lifter_weights
 
 __all__ = ["LiftingTask"]
 
@@ -97,6 +97,8 @@ class LiftingTask(BaseTask):
         """Freeze the parts of the lifter that are to keep their weights."""
         for module in self.frozen_modules:
             module.requires_grad_(False)
+        if self.freeze_names and not any(parameter.requires_grad for parameter in self.lifter.parameters()):
+            raise LiftposeError(f"freeze: expected parts that leave something to train, found {self.freeze_names}")
 
     def configure_metrics(self) -> None:
         """Prepare the metrics of training and validation; that of the test depends on its recordings."""
@@ -125,7 +127,9 @@ class LiftingTask(BaseTask):
         return [children[name] for name in names]
 
     def check(self, verb: str, checkpoint: str | None) -> None:
-        """Refuse a later stage of training that was not told where to start from.
+        """Refuse a later stage of training that was not told where to start from; otherwise let it start there.
+
+        The weights are taken over here, so that a file that does not fit is told before anything is written.
 
         Args:
             verb: "fit", "validate", "test" or "predict".
@@ -142,19 +146,44 @@ class LiftingTask(BaseTask):
                 f"model.init_from: expected the checkpoint of stage {self.lifter.stage - 1} for a run of stage "
                 f"{self.lifter.stage} (or null to start from random weights), found nothing"
             )
-        if self.init_from == NOT_SAID:
-            self.init_from = None
-        if self.init_from is not None:
-            try:
-                self.lifter.load_previous_stage(read_lifter_weights(self.init_from))
-            except LiftposeError as error:
-                file = "" if self.init_from in str(error) else f" {self.init_from}"
-                raise LiftposeError(f"model.init_from{file}: {error}") from error
+        self._start_from_previous_stage()
+
+    def _start_from_previous_stage(self) -> None:
+        """Take over the weights of the stage before, once."""
+        path, self.init_from = self.init_from, None
+        if path in {None, NOT_SAID}:
+            return
+        try:
+            weights = read_lifter_weights(str(path))
+            self.lifter.check_identity(weights.identity, str(path))
+            self.lifter.load_previous_stage(weights.state_dict)
+        except LiftposeError as error:
+            file = "" if str(path) in str(error) else f" {path}"
+            raise LiftposeError(f"model.init_from{file}: {error}") from error
 
     def on_fit_start(self) -> None:
         """Take over the weights of the stage before, unless the run is resumed."""
         if self.trainer.ckpt_path is None:
             self.check("fit", None)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put into the checkpoint what the shapes of the weights do not tell.
+
+        Args:
+            checkpoint: What is going to be written.
+        """
+        checkpoint[IDENTITY_ENTRY] = self.lifter.identity
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse the checkpoint of a lifter that reads its windows in another way.
+
+        Args:
+            checkpoint: What has been read.
+
+        Raises:
+            LiftposeError: Skeleton, padding or current frame differ.
+        """
+        self.lifter.check_identity(checkpoint.get(IDENTITY_ENTRY, {}), "--ckpt_path")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW with AMSGrad over the trainable parameters and its learning rates, one per epoch."""

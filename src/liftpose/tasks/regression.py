@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
@@ -27,6 +27,8 @@ class RegressionTask(LiftingTask):
         flip_test: Whether evaluation averages the prediction with that of the mirrored window.
     """
 
+    single_process: ClassVar[tuple[str, ...]] = ("fit", "predict")  # Lightning cannot spread what has no gradient
+
     def __init__(self, lifter: LinearLifter, flip_test: bool = True) -> None:
         super().__init__(lifter, init_from=None, flip_test=flip_test)
         self.automatic_optimization = False
@@ -39,17 +41,16 @@ class RegressionTask(LiftingTask):
     def configure_metrics(self) -> None:
         """Prepare the sums of the regression besides the metrics."""
         super().configure_metrics()
-        size = self.linear.features_per_frame + 1 + 3 * len(self.linear.skeleton)
-        self.moments: Tensor
-        self.register_buffer("moments", torch.zeros(size, size, dtype=torch.float64))
+        self.size = self.linear.features_per_frame + 1 + 3 * len(self.linear.skeleton)
+        self.moments = torch.zeros(0)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the closed form as an optimiser of one step, so that Lightning counts it and keeps a checkpoint."""
         return _ClosedForm(self.linear.buffers(), self._solve)
 
     def on_train_epoch_start(self) -> None:
-        """Start the sums anew."""
-        self.moments.zero_()
+        """Start the sums anew, in float64 whatever the precision of the trainer."""
+        self.moments = torch.zeros(self.size, self.size, dtype=torch.float64, device=self.device)
 
     def training_step(self, batch: WindowBatch, batch_idx: int) -> None:  # type: ignore[override]
         """Add a batch to the sums; after the last batch, and so before validation, solve for the weights."""
@@ -64,12 +65,9 @@ class RegressionTask(LiftingTask):
         """Log nothing: there is no error of training before the weights are known."""
 
     def _solve(self) -> None:
-        """Solve for the weights, over the windows of all processes."""
-        moments = self.moments
-        if self.trainer.world_size > 1:
-            moments = cast(Tensor, self.all_gather(moments)).sum(dim=0)
+        """Solve for the weights."""
         place = self.linear.features_per_frame
-        self.linear.fit(moments[place, place], moments)
+        self.linear.fit(self.moments[place, place], self.moments)
 
 
 class _ClosedForm(torch.optim.Optimizer):

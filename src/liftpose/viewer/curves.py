@@ -78,6 +78,9 @@ def draw_curves(
         axes.set_yscale("log", subs=[1, 2, 3, 5])
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter("{x:g}")
+    places = {place for points in series.values() for place, _ in points}
+    if len(places) == 1:
+        axes.set_xlim(min(places) - 1, max(places) + 1)  # whole epochs around a single point
     axes.xaxis.set_major_locator(MaxNLocator(nbins=10, steps=[1, 2, 5, 10], integer=True))
     axes.legend(fontsize=9, labelcolor=INK, frameon=False)
     return figure

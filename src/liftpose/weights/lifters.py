@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -11,26 +12,41 @@ from liftpose.errors import LiftposeError
 from liftpose.weights.rie import rie_state_dict_from_public
 from liftpose.weights.torch_files import read_checkpoint
 
-__all__ = ["read_lifter_weights"]
+__all__ = ["IDENTITY_ENTRY", "LifterWeights", "read_lifter_weights"]
 
 PREFIX = "lifter."  # the name of the network in a task
+IDENTITY_ENTRY = "liftpose_lifter"
+"""Name of the entry in which a checkpoint says what the shapes of its weights do not tell."""
 
 
-def read_lifter_weights(path: str | os.PathLike[str]) -> Mapping[str, Tensor]:
+class LifterWeights(NamedTuple):
+    """What a file says about a lifter.
+
+    Args:
+        state_dict: Weights under the names that liftpose uses.
+        identity: What the shapes do not tell (see :attr:`liftpose.models.Lifter.identity`); empty where the file does
+            not say it.
+    """
+
+    state_dict: Mapping[str, Tensor]
+    identity: Mapping[str, Any]
+
+
+def read_lifter_weights(path: str | os.PathLike[str]) -> LifterWeights:
     """Read the weights of a lifter from a checkpoint of liftpose or from a file of RIE's authors.
 
     Args:
         path: The file.
 
     Returns:
-        Weights under the names that liftpose uses.
+        The weights, and what else the file says about the lifter.
 
     Raises:
         LiftposeError: The file is missing or broken, or holds no lifter.
     """
     content = read_checkpoint(path)
     if isinstance(content.get("model_pos"), Mapping):
-        return rie_state_dict_from_public(content["model_pos"], str(path))
+        return LifterWeights(rie_state_dict_from_public(content["model_pos"], str(path)), {})
     weights = {
         name.removeprefix(PREFIX): value
         for name, value in content.get("state_dict", {}).items()
@@ -40,4 +56,4 @@ def read_lifter_weights(path: str | os.PathLike[str]) -> Mapping[str, Tensor]:
         raise LiftposeError(
             f"{path}: expected the checkpoint of a lifter, found {', '.join(map(str, content)) or 'nothing'}"
         )
-    return weights
+    return LifterWeights(weights, content.get(IDENTITY_ENTRY, {}))
