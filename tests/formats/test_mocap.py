@@ -18,6 +18,7 @@ from liftpose.formats.asf_amc import read_amc, read_asf
 from liftpose.formats.h36m import read_h36m
 from liftpose.formats.mocap import convert_mocap, read_clip
 from liftpose.formats.mocap_description import read_collection
+from liftpose.formats.mocap_report import MocapReport
 from liftpose.geometry import h36m_cameras
 from liftpose.skeletons import H36M_17
 
@@ -245,6 +246,25 @@ def camera_file(tmp_path: Path, height: float) -> Path:
     path = tmp_path / "cameras.json"
     path.write_text(json.dumps(cameras))
     return path
+
+
+def test_a_wrong_unit_shows_in_the_report(tmp_path: Path) -> None:
+    for unit, end in ((0.01, "% of the frames"), (0.001, "expected 0.5 to 1.2 m: look at `unit`")):
+        directory = folder(tmp_path, {"anna_walk_1.bvh": bvh(still(50))}, first_rule(unit=unit))
+        line = next(line for line in convert_mocap(directory, tmp_path, "x").lines() if line.startswith("people:"))
+        assert line.endswith(end)
+
+
+def test_people_who_lie_upside_down_show_in_the_report() -> None:
+    joints = np.zeros((4, 17, 3))
+    joints[:, 10, 2] = [0.6, -0.6, -0.6, -0.6]  # the head
+    joints[:, 2, 2], joints[:, 3, 2] = -0.4, -0.8  # right knee and ankle
+    report = MocapReport(fps=50, frames=4)
+    report.add_people(joints)
+    assert report.people_line() == (
+        "people: legs of 0.80 m from hip to ankle, head above the pelvis in 25 % of the frames; "
+        "expected above in 50 % or more: look at `up`"
+    )
 
 
 def test_frames_that_no_camera_sees_are_cut_and_the_rest_is_parted_there(tmp_path: Path) -> None:

@@ -166,6 +166,7 @@ def convert_mocap(
         report.source_frames += len(joints)
         world = turn(resample(z_up(joints, clip.up), source_fps, fps), heading)
         report.frames += len(world)
+        report.add_people(world)
         for take in _film(world, clip, space, rig, report):
             if take.action in poses.setdefault(clip.subject, {}):
                 raise LiftposeError(
@@ -188,7 +189,8 @@ def convert_mocap(
             )
     if not report.pieces:
         raise LiftposeError(
-            f"{directory}: expected frames that a camera sees, found none in {len(collection.clips)} clips"
+            f"{directory}: expected frames that a camera sees, found none in {len(collection.clips)} clips "
+            f"({report.people_line()})"
         )
     report.splits = chosen or _split_by_rule(collection, report)
     info = _describe(name, collection, rig, report)

@@ -8,7 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+import numpy as np
+import numpy.typing as npt
+
+from liftpose.skeletons import H36M_17
+
 __all__ = ["ClipReport", "MocapReport"]
+
+HUMAN_LEGS = (0.5, 1.2)
+"""Metres from hip to ankle along the leg, from a child to a tall adult."""
+
+LEAST_UPRIGHT = 50
+"""Per cent of the frames in which the head is above the pelvis, unless somebody does a handstand all the time."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,8 @@ class MocapReport:
         short: Frames cut because they stood alone between others that were cut.
         seen: Pairs of a kept frame and a camera that sees all of the person.
         pairs: Pairs of a kept frame and a camera.
+        legs: Of every clip, the median length of a leg from hip to ankle, in metres.
+        upright: Frames in which the head is above the pelvis.
         pieces: The recordings, one entry for all cameras.
         splits: "train", "validation", "test" -> subjects.
         files: What was written.
@@ -68,9 +81,21 @@ class MocapReport:
     short: int = 0
     seen: int = 0
     pairs: int = 0
+    legs: list[float] = field(default_factory=list)
+    upright: int = 0
     pieces: list[ClipReport] = field(default_factory=list)
     splits: dict[str, list[str]] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
+
+    def add_people(self, joints: npt.NDArray[np.float64]) -> None:
+        """Take note of how large a person is and which way up, by which a wrong unit or axis shows.
+
+        Args:
+            joints: (N, 17, 3) metres, z up, in the joint order ``liftpose.skeletons.H36M_17``.
+        """
+        leg = joints[:, [H36M_17.index(f"right_{name}") for name in ("hip", "knee", "ankle")]]
+        self.legs.append(float(np.median(np.linalg.norm(np.diff(leg, axis=1), axis=2).sum(axis=1))))
+        self.upright += int((joints[:, H36M_17.index("head"), 2] > joints[:, H36M_17.root, 2]).sum())
 
     @property
     def kept(self) -> int:
@@ -95,6 +120,7 @@ class MocapReport:
         lines = [
             f"clips: {self.clips}, {self.whole} of them in one piece; recordings: {len(self.pieces)} in every camera",
             f"frames: {self.source_frames} read, {self.frames} at {self.fps:g} Hz, {kept}",
+            self.people_line(),
             f"re-centred: every recording, {median(shifts):.2f} m on the ground in the median, {longest:.2f} m at most",
             f"cut: {cut} frames ({reasons})",
             f"all joints inside the image: {share_seen:.2f} % of the {self.pairs} pairs of frame and camera",
@@ -107,3 +133,15 @@ class MocapReport:
             groups[piece.action.split(" ", maxsplit=1)[0]] += piece.frames
         lines.append("actions: " + ", ".join(f"{group} {frames}" for group, frames in sorted(groups.items())))
         return lines
+
+    def people_line(self) -> str:
+        """Say how large people are and which way up, and what to look at where neither is human."""
+        leg = median(self.legs or [0.0])
+        share = 100 * self.upright / max(self.frames, 1)
+        advice = []
+        if not HUMAN_LEGS[0] <= leg <= HUMAN_LEGS[1]:
+            advice.append(f"expected {HUMAN_LEGS[0]:g} to {HUMAN_LEGS[1]:g} m: look at `unit`")
+        if share < LEAST_UPRIGHT:
+            advice.append(f"expected above in {LEAST_UPRIGHT} % or more: look at `up`")
+        line = f"people: legs of {leg:.2f} m from hip to ankle, head above the pelvis in {share:.0f} % of the frames"
+        return "; ".join((line, *advice))
