@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from liftpose.callbacks.checkpoint import RunCheckpoint
 from liftpose.callbacks.csv_log import RunCSVLogger
 from liftpose.callbacks.pictures import PosePicture, TrainingCurves
 from liftpose.callbacks.predictions import PredictionFiles
@@ -17,5 +18,6 @@ __all__ = [
     "PredictionFiles",
     "ResultTables",
     "RunCSVLogger",
+    "RunCheckpoint",
     "TrainingCurves",
 ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor
 from pytorch_lightning.loggers import Logger, WandbLogger
 
 from liftpose.callbacks import (
@@ -17,6 +17,7 @@ from liftpose.callbacks import (
     PosePicture,
     PredictionFiles,
     ResultTables,
+    RunCheckpoint,
     RunCSVLogger,
     TrainingCurves,
 )
@@ -143,12 +144,12 @@ def callbacks_of_a_run(
     return callbacks
 
 
-def _checkpoint(folder: Path, name: str, monitor: str | None = None, mode: str = "min") -> ModelCheckpoint:
+def _checkpoint(folder: Path, name: str, monitor: str | None = None, mode: str = "min") -> RunCheckpoint:
     """Return the callback that keeps one checkpoint: the best by a metric, or that of the last epoch.
 
     Two callbacks, because Lightning's ``save_last`` only writes when the best one has changed.
     """
-    return ModelCheckpoint(
+    return RunCheckpoint(
         dirpath=folder / "checkpoints",
         filename=name,
         monitor=monitor,
