@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 DEMO := demo
 
-.PHONY: help demo test lint format clean
+.PHONY: help demo test test-oldest lint format clean
 
 help:
 	@echo "make demo    three stages of RIE on synthetic people, a table and a picture in $(DEMO)/"
 	@echo "make test    all tests"
+	@echo "make test-oldest  the same with the oldest versions that pyproject.toml admits, in an environment of its own"
 	@echo "make lint    ruff and mypy"
 	@echo "make format  ruff format"
 	@echo "make clean   remove the environment, caches and what the demo made"
@@ -26,6 +27,12 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
+test-oldest:
+	$(PYTHON) -m venv $(VENV)-oldest
+	$(VENV)-oldest/bin/python -m pip install --quiet --constraint constraints-oldest.txt torch
+	$(VENV)-oldest/bin/python -m pip install --quiet --constraint constraints-oldest.txt --editable '.[dev]'
+	$(VENV)-oldest/bin/python -m pytest -n 2 --dist worksteal
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -36,4 +43,4 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(DEMO) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-oldest $(DEMO) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

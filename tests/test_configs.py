@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from liftpose.cli.configs import config_folder
+from liftpose.datamodules import SyntheticDataModule
 from liftpose.models import RIE
 
 HERE = Path(__file__).parent
@@ -87,6 +88,19 @@ def test_fit_test_predict(
     assert [path.name for path in files] == [f"{s}.Walking.{view}.npz" for s in ("S11", "S9") for view in range(4)]
     with np.load(files[0]) as content:
         assert content["poses_3d"].shape == (43, 17, 3)
+
+
+def test_the_overlay_for_motion_capture_runs(
+    liftpose: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    SyntheticDataModule(root="data/cmu", dataset="cmu", frames_per_action=10).prepare_data()  # files of that name
+    words = ["--config", "rie_stage1.yaml", "--config", "cmu.yaml"]
+    tiny = [*sizes("rie_stage1.yaml"), "--trainer.default_root_dir=run"]
+    for verb in ("fit", "test", "predict"):
+        code, _, err = liftpose(verb, *words, *tiny, *([] if verb == "fit" else ["--ckpt_path=best"]))
+        assert code == 0, err
+    assert len(list((tmp_path / "run/predictions").iterdir())) == 2 * 16 * 4  # people, takes, cameras
 
 
 def test_overlays_only_change_what_they_say() -> None:

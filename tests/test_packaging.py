@@ -112,6 +112,23 @@ def test_pins_fit_the_ranges() -> None:
         assert requirement.specifier.contains(pinned[name], prereleases=True), f"{text}: constraints.txt {pinned[name]}"
 
 
+def test_the_oldest_versions_are_those_of_the_bounds() -> None:
+    lines = (ROOT / "constraints-oldest.txt").read_text(encoding="utf-8").splitlines()
+    oldest = dict(line.split("==") for line in lines if not line.startswith("#"))
+    del oldest["torch"]  # said there: the older builds are not tried
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)["project"]
+    texts = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    bounds = {
+        requirement.name: next(bound.version for bound in requirement.specifier if bound.operator == ">=")
+        for requirement in map(Requirement, texts)
+        if requirement.name in oldest
+    }
+    assert set(bounds) == set(oldest)
+    for name, version in oldest.items():
+        assert f"{version}.".startswith(f"{bounds[name]}."), f"{name}: the bound is {bounds[name]}, tried is {version}"
+
+
 def test_pins_are_sorted() -> None:
     assert list(pins()) == sorted(pins())
 

@@ -64,7 +64,7 @@ class PredictionFiles(pl.Callback):
         """Write the recording that is held."""
         if not self._poses:
             return
-        data: LiftingDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        data: LiftingDataModule = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it late
         recording = data.recordings("predict")[self._sequence]
         poses = np.concatenate(self._poses)
         self._poses = []

@@ -265,7 +265,7 @@ def _kinematics(angles: Tensor, bone_lengths: Tensor, rotation: Tensor, root: Te
     for (name, tensor), size in zip(given.items(), (JOINT_VARIABLES, len(BONES), 3, 3), strict=True):
         if tensor.shape[-1:] != (size,):
             raise ValueError(f"{name}: expected the shape (..., {size}), found {tuple(tensor.shape)}")
-    batch = torch.broadcast_shapes(*(tensor.shape[:-1] for tensor in given.values()))  # type: ignore[no-untyped-call]
+    batch = torch.broadcast_shapes(*(tensor.shape[:-1] for tensor in given.values()))  # type: ignore[no-untyped-call]  # torch
     angles, bone_lengths, rotation, root = (tensor.expand(*batch, tensor.shape[-1]) for tensor in given.values())
     links = _links(angles, bone_lengths)
     frames = _start(rotation, root)

@@ -52,7 +52,7 @@ class RegressionTask(LiftingTask):
         """Start the sums anew, in float64 whatever the precision of the trainer."""
         self.moments = torch.zeros(self.size, self.size, dtype=torch.float64, device=self.device)
 
-    def training_step(self, batch: WindowBatch, batch_idx: int) -> None:  # type: ignore[override]
+    def training_step(self, batch: WindowBatch, batch_idx: int) -> None:  # type: ignore[override]  # no loss
         """Add a batch to the sums; after the last batch, and so before validation, solve for the weights."""
         features = self.linear.features(batch.keypoints_2d).double()
         pose = self.target(batch).flatten(1).double()
@@ -77,7 +77,7 @@ class _ClosedForm(torch.optim.Optimizer):
         super().__init__(parameters, {"lr": 1.0})  # a Newton step of full length
         self._solve = solve
 
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]  # no loss
         """Solve; the closure of a manual optimisation computes nothing."""
         if closure is not None:
             closure()
