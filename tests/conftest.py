@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,17 @@ import torch
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["WANDB_MODE"] = "offline"
+
+
+# A test that passes here passes everywhere: neither torch's random numbers nor hypothesis' examples change between runs.
+hypothesis.settings.register_profile("repeatable", derandomize=True)
+hypothesis.settings.load_profile("repeatable")
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    """Start every test with the same random numbers; ``LIFTPOSE_TEST_SEED`` looks for tests that depend on them."""
+    torch.manual_seed(int(os.environ.get("LIFTPOSE_TEST_SEED", "0")))
 
 
 @pytest.fixture(scope="session")

@@ -37,12 +37,12 @@ def test_screen_coordinates_are_the_published_ones(golden: Golden, size: tuple[i
 
 
 def test_image_sizes_of_a_batch_belong_to_its_leading_dimensions() -> None:
-    sizes = torch.tensor([[640.0, 480.0], [1000.0, 1002.0]])
-    pixels = torch.rand(2, 5, 17, 2) * 500
+    sizes = torch.tensor([[640.0, 480.0], [1000.0, 1002.0]], dtype=torch.float64)
+    pixels = torch.rand(2, 5, 17, 2, dtype=torch.float64) * 500
     normalized = normalize_screen(pixels, sizes)
     for i in range(2):
         assert torch.equal(normalized[i], normalize_screen(pixels[i], sizes[i]))
-        torch.testing.assert_close(denormalize_screen(normalized, sizes)[i], pixels[i])
+        torch.testing.assert_close(denormalize_screen(normalized, sizes)[i], pixels[i], rtol=0, atol=1e-10)
     for function in (normalize_screen, denormalize_screen):
         with pytest.raises(ValueError, match="of image_size to lead those of the pixels"):
             function(torch.zeros(2), sizes)
