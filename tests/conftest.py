@@ -18,7 +18,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["WANDB_MODE"] = "offline"
 
 
-# A test that passes here passes everywhere: neither torch's random numbers nor hypothesis' examples change between runs.
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of the test suite."""
+    parser.addoption("--kills", default="24", help="how often the runs of tests/resume are stopped")
+
+
+# What passes once passes always: neither torch's random numbers nor hypothesis' examples change between runs.
 hypothesis.settings.register_profile("repeatable", derandomize=True)
 hypothesis.settings.load_profile("repeatable")
 

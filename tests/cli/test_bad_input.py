@@ -60,7 +60,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, h36m_root: Path) -> Path:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["train"], "liftpose: expected a verb (fit, validate, test, predict, data), found train"),
+        (["train"], "liftpose: expected a verb (fit, validate, test, predict, data, render), found train"),
         (["data"], "liftpose data: expected one of mocap, found nothing"),
         (["data", "h37m"], "liftpose data: expected one of mocap, found h37m"),
         (["data", "mocap", "nowhere", "--out", "x"], "nowhere: expected a folder with motion capture, found nothing"),
@@ -177,7 +177,8 @@ def test_words(words: list[str], message: str, liftpose: Run, place: Path) -> No
         ("--trainer.precision bf17", "trainer.precision: expected"),
         ("--logging.wandb maybe", "logging.wandb: expected one of offline, online, disabled, found maybe"),
         ("--ckpt_path none.ckpt", "--ckpt_path none.ckpt: expected a checkpoint at none.ckpt, found no such file"),
-        ("--ckpt_path last", "--ckpt_path last: expected a checkpoint at runs/rie_stage1/checkpoints/last.ckpt"),
+        ("--ckpt_path best", "--ckpt_path best: expected a checkpoint at runs/rie_stage1/checkpoints/best.ckpt"),
+        ("--saving.every_n_minutes -1", "saving.every_n_minutes: expected a number from 0 up, found -1"),
     ],
 )
 def test_options(options: str, message: str, liftpose: Run, place: Path) -> None:
@@ -546,7 +547,6 @@ def test_interrupted(place: Path) -> None:
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "Traceback" not in err
-    assert err.splitlines()[-1] == (
-        "liftpose: interrupted; run/checkpoints/last.ckpt is the last checkpoint (--ckpt_path last goes on with it)"
-    )
+    said = r"liftpose: interrupted; run/checkpoints/last.ckpt holds the state after \d+ batches \(--ckpt_path last goes on"
+    assert re.match(said, err.splitlines()[-1])
     assert "state_dict" in torch.load(last, weights_only=True)

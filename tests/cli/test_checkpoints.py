@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from liftpose.callbacks import CONFIG_ENTRY
+from liftpose.callbacks import CONFIG_ENTRY, RUN_ENTRY
 from liftpose.cli.checkpoints import (
     compare_runs,
     compare_weights,
@@ -42,6 +42,7 @@ def save(path: Path, without: str = "", **hyper_parameters: Any) -> Path:
         "loops": {},
         "optimizer_states": [],
         "lr_schedulers": [],
+        RUN_ENTRY: {},
         "hyper_parameters": {"_class_path": TASK, "lifter": lifter(), "learning_rate": 0.1, **hyper_parameters},
     }
     content.pop(without, None)

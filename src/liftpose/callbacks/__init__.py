@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from liftpose.callbacks.checkpoint import RunCheckpoint
+from liftpose.callbacks.checkpoint import RunCheckpoints
 from liftpose.callbacks.csv_log import RunCSVLogger
 from liftpose.callbacks.pictures import PosePicture, TrainingCurves
 from liftpose.callbacks.predictions import PredictionFiles
 from liftpose.callbacks.run_files import CONFIG_ENTRY, CheckpointFiles, ConfigFile, EarlierRun
+from liftpose.callbacks.run_state import RUN_ENTRY
 from liftpose.callbacks.tables import ResultTables
 
 __all__ = [
     "CONFIG_ENTRY",
+    "RUN_ENTRY",
     "CheckpointFiles",
     "ConfigFile",
     "EarlierRun",
@@ -18,6 +20,6 @@ __all__ = [
     "PredictionFiles",
     "ResultTables",
     "RunCSVLogger",
-    "RunCheckpoint",
+    "RunCheckpoints",
     "TrainingCurves",
 ]

@@ -1,35 +1,330 @@
-"""Checkpoints of a run folder that may be moved."""
+"""The checkpoints of a run: saved where nothing is half done, and gone on with as if the run had never stopped."""
 
 from __future__ import annotations
 
+import logging
+import os
+import shutil
+import signal
+import time
+import zipfile
+from collections.abc import Mapping
+from math import inf, isnan
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
-from pytorch_lightning.callbacks import ModelCheckpoint
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.loops.progress import _ProcessedTracker
+from pytorch_lightning.trainer.states import TrainerFn
+from torch import distributed
 
-__all__ = ["RunCheckpoint"]
+from liftpose.callbacks.csv_log import RunCSVLogger
+from liftpose.callbacks.loops import use_run_loops
+from liftpose.callbacks.run_state import (
+    RUN_ENTRY,
+    changed_surroundings,
+    process_state,
+    restore_process_state,
+    surroundings,
+)
+from liftpose.callbacks.stop import Agreement, StopSignals, own_group
+from liftpose.errors import LiftposeError, RunStopped
+from liftpose.formats import write_atomically
+
+__all__ = ["RunCheckpoints"]
+
+log = logging.getLogger(__name__)
 
 
-class RunCheckpoint(ModelCheckpoint):
-    """Lightning's callback, which remembers its best score when the run folder has been moved or copied.
+class RunCheckpoints(Checkpoint):
+    """Keep ``last.ckpt``, ``previous.ckpt`` (the one before) and ``best.ckpt`` in a folder.
 
-    Lightning forgets it then, and the first epoch of the run that goes on would take the place of a better one.
+    ``last.ckpt`` is written at the end of every epoch, now and then within one, and when the run is stopped: by SIGTERM
+    (then the process ends with exit code 143) or Ctrl-C (130), whichever process of the run gets the signal. A run that
+    goes on from it ends with the same weights, optimiser states and logged metrics, bit for bit, as one that was never
+    stopped, on the same machine with the same libraries, processes and threads.
+
+    A checkpoint is written between two batches, never in the middle of a gradient accumulation; one that a signal asks
+    for during a validation holds the state from before that validation. The training data have to start anywhere
+    (:class:`liftpose.datamodules.index_loader.EpochSteps`), and what a task sums up over an epoch has to be in metrics.
+
+    Args:
+        folder: Folder of the checkpoints.
+        monitor: Name of the logged metric that chooses the best epoch, or None to keep no best checkpoint.
+        mode: Whether the best value of ``monitor`` is the smallest ("min") or the largest ("max").
+        every_n_steps: Batches between two savings within an epoch, or 0 for none at certain batches.
+        every_n_minutes: Minutes after which the state is saved within an epoch, or 0 for none at certain times.
     """
 
+    def __init__(
+        self,
+        folder: str | Path,
+        monitor: str | None = None,
+        mode: str = "min",
+        every_n_steps: int = 0,
+        every_n_minutes: float = 0,
+    ) -> None:
+        self.folder = Path(folder)
+        self.monitor = monitor
+        self.sign = 1 if mode == "min" else -1
+        self.every_n_steps = every_n_steps
+        self.every_n_minutes = every_n_minutes
+        self.best_score: float | None = None
+        self.signals = StopSignals()
+        self._resumed: Mapping[str, Any] | None = None
+        self._saved_place: Place | None = None
+        self._saved_time = time.monotonic()
+        self._group: Any = None
+        self._in_training = self._in_validation = Agreement()
+        self._before_validation: dict[str, Any] | None = None
+        self._common_batches = 0
+
+    # -------------------------------------------------------------------------------------------- hooks of Lightning
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Exchange the loops of the trainer for those that tell where a run can be saved."""
+        if stage == TrainerFn.FITTING:
+            use_run_loops(trainer, self)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best score so far."""
+        return {"best_score": self.best_score}
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what the callback knew, its files where they lie now.
+        """Take over the best score so far."""
+        self.best_score = state_dict["best_score"]
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Keep what the checkpoint holds of the processes until the run is where it was saved."""
+        self._resumed = checkpoint.get(RUN_ENTRY)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the signals over from Lightning, whose handlers would talk to other processes at any moment."""
+        self._group = own_group()
+        self._in_training = Agreement(self._group)
+        self.signals.install()
+        self._saved_time = time.monotonic()
+        if self._resumed is None:
+            # Processes that draw the same numbers would drop the same features of different people.
+            if trainer.global_rank > 0:
+                torch.manual_seed(torch.initial_seed() + trainer.global_rank)
+            return
+        self._saved_place = _place(trainer, self._resumed["in_validation"])
+        changes = changed_surroundings(self._resumed["surroundings"], surroundings(trainer))
+        if changes and trainer.is_global_zero:
+            log.warning("the run goes on, but no longer bit for bit as it would have: %s", "; ".join(changes))
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Remember the state from before a validation, with which the run goes on if it is stopped during it."""
+        if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
+            return
+        self._before_validation = process_state(pl_module)
+        self._in_validation = Agreement(self._group)
+        batches = int(sum(trainer.num_val_batches))
+        if self._group is not None:  # no process may wait for one that has nothing left
+            least = torch.tensor(batches)
+            distributed.all_reduce(least, distributed.ReduceOp.MIN, group=self._group)
+            batches = int(least)
+        self._common_batches = batches
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Stop during a validation if a signal has asked for it."""
+        if self._before_validation is None or self._common_batches <= 0:
+            return
+        self._common_batches -= 1
+        decision = self._in_validation.decide(self.signals.received, save=False)
+        if decision.stop:
+            self._stop(trainer, decision.stop)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget the state from before the validation."""
+        self._before_validation = None
+        self._in_training = Agreement(self._group)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Give the signals back."""
+        self.signals.remove()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Give the signals back; nothing is saved, since the state may be half of a step."""
+        self.signals.remove()
+
+    # ------------------------------------------------------------------------------------------------- the run loops
+    def before_epoch(self, trainer: pl.Trainer) -> None:
+        """Save the epoch that has ended, or take up the state in which a run was saved here."""
+        self.resume(trainer)
+        place = _place(trainer)
+        if place.epochs > 0 and place != self._saved_place:
+            self._save(trainer, best=self._is_best(trainer))
+        if stop := self._decide_now():
+            self._stop(trainer, stop)
+
+    def before_batch(self, trainer: pl.Trainer) -> None:
+        """Save within an epoch when it is time, or stop."""
+        epoch = trainer.fit_loop.epoch_loop
+        if epoch.batch_progress.current.completed == 0 or epoch._should_accumulate():
+            return
+        minutes = (time.monotonic() - self._saved_time) / 60
+        decision = self._in_training.decide(self.signals.received, 0 < self.every_n_minutes <= minutes)
+        if decision.stop:
+            self._stop(trainer, decision.stop)
+        place = _place(trainer)
+        due = decision.save or (self.every_n_steps > 0 and place.batches % self.every_n_steps == 0)
+        if due and place != self._saved_place:
+            self._save(trainer)
+
+    def resume(self, trainer: pl.Trainer) -> bool:
+        """Take up the state in which the run was saved, once.
 
         Args:
-            state_dict: The state from the checkpoint.
+            trainer: The trainer, at the place where the checkpoint was written.
+
+        Returns:
+            Whether the run was stopped in a validation.
         """
-        best = Path(str(state_dict.get("best_model_path", "")))
-        here = Path(str(self.dirpath)) / best.name
-        if best.name and here.is_file() and state_dict.get("dirpath") != self.dirpath:
-            moved = {
-                "dirpath": self.dirpath,
-                "best_model_path": str(here),
-                "kth_best_model_path": str(here),
-                "best_k_models": {str(here): state_dict["best_model_score"]} if self.monitor else {},
-            }
-            state_dict = {**state_dict, **moved}
-        super().load_state_dict(state_dict)
+        if self._resumed is None:
+            return False
+        saved, self._resumed = self._resumed, None
+        restore_process_state(trainer.lightning_module, saved["processes"], trainer.global_rank, trainer.world_size)
+        # What schedulers and the choice of the best epoch look at, until the next validation.
+        trainer._logger_connector._callback_metrics.update(saved["callback_metrics"])
+        return bool(saved["in_validation"])
+
+    # -------------------------------------------------------------------------------------------------------- saving
+    def _is_best(self, trainer: pl.Trainer) -> bool:
+        """Return whether the epoch that has ended is the best so far, and remember its score."""
+        if self.monitor is None or self.monitor not in trainer.callback_metrics:
+            return False
+        value = float(trainer.callback_metrics[self.monitor])
+        score = self.sign * inf if isnan(value) else value
+        if self.best_score is not None and self.sign * score >= self.sign * self.best_score:
+            return False
+        self.best_score = score
+        return True
+
+    def _save(self, trainer: pl.Trainer, best: bool = False) -> None:
+        """Write ``last.ckpt``, and ``best.ckpt`` too if the weights are the best so far."""
+        for logger in trainer.loggers:
+            logger.save()  # first: what the checkpoint counts as logged has to be on the disk
+        checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
+        checkpoint[RUN_ENTRY] = self._run_entry(trainer)
+        failure = ""
+        try:
+            if trainer.is_global_zero:
+                self._write(trainer, checkpoint, best)
+        except LiftposeError as error:
+            failure = str(error)
+        failure = self._told_by_first(failure)
+        if failure:
+            kept = self.folder / "last.ckpt"
+            raise LiftposeError(f"{failure}; {kept} is as it was before" if kept.is_file() else failure)
+        self._saved_place = _place(trainer, self._before_validation is not None)
+        self._saved_time = time.monotonic()
+
+    def _run_entry(self, trainer: pl.Trainer) -> dict[str, Any]:
+        """Return what belongs to the run and its processes."""
+        own = self._before_validation or process_state(trainer.lightning_module)
+        processes: list[Any] = [own]
+        if self._group is not None:
+            processes = [None] * trainer.world_size
+            distributed.all_gather_object(processes, own, group=self._group)
+        csv_log = next((logger for logger in trainer.loggers if isinstance(logger, RunCSVLogger)), None)
+        wandb = next((logger for logger in trainer.loggers if isinstance(logger, WandbLogger)), None)
+        return {
+            "processes": processes,
+            "surroundings": surroundings(trainer),
+            "callback_metrics": {name: float(value) for name, value in trainer.callback_metrics.items()},
+            "in_validation": self._before_validation is not None,
+            "csv_rows": csv_log.rows if csv_log else 0,
+            "wandb_id": wandb.version if wandb else None,
+        }
+
+    def _write(self, trainer: pl.Trainer, checkpoint: dict[str, Any], best: bool) -> None:
+        """Write the files, in an order that leaves a good ``last.ckpt`` at every moment."""
+        last = self.folder / "last.ckpt"
+        newest = self.folder / "best.ckpt" if best else last
+        if zipfile.is_zipfile(last):  # not if it was damaged: the one before is the good one then
+            same_file(last, self.folder / "previous.ckpt")
+        trainer.strategy.checkpoint_io.save_checkpoint(checkpoint, newest)
+        if best:
+            same_file(newest, last)
+
+    def _told_by_first(self, text: str) -> str:
+        """Return what the first process says."""
+        told = [text]
+        if self._group is not None:
+            distributed.broadcast_object_list(told, src=0, group=self._group)
+        return told[0]
+
+    # ------------------------------------------------------------------------------------------------------ stopping
+    def _decide_now(self) -> int:
+        """Return the signal that any process has received, 0 for none."""
+        return Agreement(self._group).decide(self.signals.received, save=False).stop
+
+    def _stop(self, trainer: pl.Trainer, stop: int) -> None:
+        """Save the state and end the run.
+
+        Raises:
+            RunStopped: Always.
+        """
+        if _place(trainer, self._before_validation is not None) != self._saved_place:
+            self._save(trainer)
+        environment = getattr(trainer.strategy, "cluster_environment", None)
+        if not trainer.is_global_zero:
+            # A process that Lightning has started is watched: it would take an exit code for a crash.
+            raise RunStopped("", 0 if isinstance(environment, LightningEnvironment) else 128 + stop)
+        word = "interrupted" if stop == signal.SIGINT else "terminated"
+        last, batches = self.folder / "last.ckpt", _place(trainer).batches
+        message = f"{word}; {last} holds the state after {batches} batches (--ckpt_path last goes on with it)"
+        raise RunStopped(message, 128 + stop)
+
+
+def same_file(source: Path, target: Path) -> None:
+    """Give the content of a file a second name, all or nothing; a copy where the disk knows no links.
+
+    Args:
+        source: An existing file, which is never changed in place.
+        target: The other name; a file that has it is replaced.
+
+    Raises:
+        LiftposeError: The file cannot be written.
+    """
+    with write_atomically(target) as beside:
+        try:
+            os.link(source, beside)
+        except OSError:
+            shutil.copyfile(source, beside)
+
+
+class Place(NamedTuple):
+    """A place at which a run can be saved.
+
+    Attributes:
+        epochs: Epochs that have ended.
+        batches: Batches that have been trained with, over all epochs.
+        in_validation: Whether a validation has begun.
+    """
+
+    epochs: int
+    batches: int
+    in_validation: bool
+
+
+def _place(trainer: pl.Trainer, in_validation: bool = False) -> Place:
+    """Return where a training is."""
+    loop = trainer.fit_loop
+    batches = loop.epoch_loop.batch_progress.total.completed
+    return Place(cast(_ProcessedTracker, loop.epoch_progress.current).processed, batches, in_validation)

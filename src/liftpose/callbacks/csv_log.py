@@ -19,47 +19,72 @@ __all__ = ["RunCSVLogger"]
 class RunCSVLogger(CSVLogger):
     """Write the metrics of a run to ``metrics.csv`` in its folder.
 
-    Lightning's logger deletes the file of an earlier run in the same folder. A run that is resumed from a checkpoint
-    keeps the rows up to that checkpoint; the rows after it will be written again.
+    Lightning's logger deletes the file of an earlier run in the same folder, and rewrites the file in place when a new
+    column comes, so that a process that is killed meanwhile loses all rows. A run that is resumed from a checkpoint
+    keeps the rows that were written before that checkpoint; the rows after it will be written again.
 
     Args:
         folder: Folder of the run.
-        resumed_step: Training batches behind the checkpoint that the run is resumed from, or None for a new run.
+        kept_rows: Number of rows that belong to the checkpoint that the run is resumed from, or None for a new run.
     """
 
-    def __init__(self, folder: str | Path, resumed_step: int | None = None) -> None:
+    def __init__(self, folder: str | Path, kept_rows: int | None = None) -> None:
         super().__init__(save_dir=str(folder), name="", version="")
-        self._resumed_step = resumed_step
+        self._kept_rows = kept_rows
 
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
         """The writer, made when the first row is logged."""
         if self._experiment is None:
-            self._experiment = _Writer(self.log_dir, self._resumed_step)
+            self._experiment = _Writer(self.log_dir, self._kept_rows)
         return self._experiment
+
+    @property
+    def rows(self) -> int:
+        """Number of rows in the file, once :meth:`save` has been called; 0 on all processes but the first."""
+        return self.experiment.rows if isinstance(self.experiment, _Writer) else 0
 
     def log_hyperparams(self, params: Any = None) -> None:
         """Write nothing: ``config.yaml`` beside the file holds every option."""
 
 
 class _Writer(ExperimentWriter):
-    """Lightning's writer, which begins with the rows of the run that is resumed."""
+    """Lightning's writer, which begins with the rows of the run that is resumed and never leaves half a file."""
 
-    def __init__(self, log_dir: str, resumed_step: int | None) -> None:
+    def __init__(self, log_dir: str, kept_rows: int | None) -> None:
         super().__init__(log_dir=log_dir)
+        self.rows = 0
         path = Path(self.metrics_file_path)
-        if not path.is_file():
+        if kept_rows is None:
+            path.unlink(missing_ok=True)
+        elif path.is_file():
+            columns, rows = _read(path)
+            self.metrics_keys = columns
+            self.rows = len(rows[:kept_rows])
+            self._write_anew(rows[:kept_rows])
+
+    def save(self) -> None:
+        """Write the rows that have been logged since the last time."""
+        if not self.metrics:
             return
-        if resumed_step is None:
-            path.unlink()
-            return
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            # A row without a step is one that a full disk or a power cut has left half-written.
-            rows = [row for row in reader if (row["step"] or "").isdecimal() and int(row["step"]) < resumed_step]
-            self.metrics_keys = list(reader.fieldnames or [])
-        with write_atomically(path) as beside, Path(beside).open("w", newline="", encoding="utf-8") as file:
+        path = Path(self.metrics_file_path)
+        new_columns = self._record_new_keys()
+        if new_columns and path.is_file():
+            self._write_anew([*_read(path)[1], *self.metrics])
+        else:
+            fresh = not path.is_file()
+            with path.open("a", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, fieldnames=self.metrics_keys)
+                if fresh:
+                    writer.writeheader()
+                writer.writerows(self.metrics)
+        self.rows += len(self.metrics)
+        self.metrics = []
+
+    def _write_anew(self, rows: list[dict[str, Any]]) -> None:
+        """Write the whole file, all or nothing."""
+        with write_atomically(self.metrics_file_path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=self.metrics_keys)
             writer.writeheader()
             writer.writerows(rows)
@@ -67,3 +92,11 @@ class _Writer(ExperimentWriter):
     def _check_log_dir_exists(self) -> None:
         """Leave the files of the folder alone; Lightning would delete the metrics."""
         os.makedirs(self.log_dir, exist_ok=True)
+
+
+def _read(path: Path) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return the columns and the whole rows of a file; a row without a step has been left half-written."""
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        rows = [row for row in reader if (row.get("step") or "").isdecimal() and None not in row.values()]
+        return list(reader.fieldnames or []), rows

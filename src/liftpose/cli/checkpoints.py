@@ -16,6 +16,8 @@ behaved before it had a name.
 from __future__ import annotations
 
 import inspect
+import os
+import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -24,7 +26,7 @@ from typing import Any
 import yaml
 from torch import Tensor
 
-from liftpose.callbacks import CONFIG_ENTRY
+from liftpose.callbacks import CONFIG_ENTRY, RUN_ENTRY
 from liftpose.errors import LiftposeError
 from liftpose.weights.torch_files import read_checkpoint
 
@@ -34,12 +36,14 @@ __all__ = [
     "compare_with_checkpoint",
     "differences",
     "find_checkpoint",
+    "find_last_checkpoint",
     "refuse_to_lose",
     "refuse_to_overwrite",
     "refuse_to_shorten",
+    "say",
 ]
 
-TRAINING_STATE = ("epoch", "global_step", "loops", "optimizer_states", "lr_schedulers")
+TRAINING_STATE = ("epoch", "global_step", "loops", "optimizer_states", "lr_schedulers", RUN_ENTRY)
 """Entries without which training cannot go on."""
 
 TRAINER_COMPARED = (
@@ -73,6 +77,34 @@ def find_checkpoint(name: str, run_folder: Path) -> Path:
         found = "a folder" if path.is_dir() else "no such file"
         raise LiftposeError(f"--ckpt_path {name}: expected a checkpoint at {path}, found {found}")
     return path
+
+
+def find_last_checkpoint(run_folder: Path) -> Path | None:
+    """Find the newest checkpoint of a run that can be read.
+
+    Args:
+        run_folder: Folder of the run.
+
+    Returns:
+        ``last.ckpt``; the one before if that is damaged; None if the run has not saved anything yet, so that the same
+        words start a run and go on with it.
+
+    Raises:
+        LiftposeError: The run has checkpoints, but neither of the two.
+    """
+    folder = run_folder / "checkpoints"
+    last, previous = folder / "last.ckpt", folder / "previous.ckpt"
+    if not any(folder.glob("*.ckpt")):
+        say(f"no checkpoint in {run_folder} yet: the run starts from the beginning")
+        return None
+    try:
+        read_checkpoint(find_checkpoint("last", run_folder))
+    except LiftposeError as error:
+        if not previous.is_file():
+            raise
+        say(f"{error}; the run goes on from the one before, {previous}")
+        return previous
+    return last
 
 
 def refuse_to_lose(run_folder: Path, resumed: Path | None) -> None:
@@ -217,6 +249,12 @@ def differences(wanted: Any, saved: Any, name: str, class_path: str | None = Non
             yield from differences(wanted.get(key), had, place, owner if key == "init_args" else None)
     elif _plain(wanted) != _plain(saved):
         yield f"{name} is {_plain(wanted)!r} in the configuration and {_plain(saved)!r} in the checkpoint"
+
+
+def say(text: str) -> None:
+    """Tell the user something in one line on standard error, once for all processes of a run."""
+    if all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
+        sys.stderr.write(f"liftpose: {text}\n")
 
 
 def _refuse(path: Path, found: Iterator[str]) -> None:

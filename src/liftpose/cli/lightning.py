@@ -14,14 +14,15 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
-from torch import Tensor
+from torch import Tensor, distributed
 
-from liftpose.callbacks import CheckpointFiles
+from liftpose.callbacks import RUN_ENTRY, CheckpointFiles
 from liftpose.cli.checkpoints import (
     compare_runs,
     compare_weights,
     compare_with_checkpoint,
     find_checkpoint,
+    find_last_checkpoint,
     refuse_to_lose,
     refuse_to_overwrite,
     refuse_to_shorten,
@@ -31,16 +32,20 @@ from liftpose.cli.mistakes import constructor_mistakes, trainer_mistakes
 from liftpose.cli.parsing import OneLineErrors, OptionError
 from liftpose.cli.run_folder import (
     LoggingOptions,
+    SavingOptions,
     callbacks_of_a_run,
     check_run_folder,
     loggers_of_a_run,
     make_run_folder,
 )
 from liftpose.datamodules import LiftingDataModule
-from liftpose.errors import LiftposeError
+from liftpose.errors import LiftposeError, RunStopped
 from liftpose.tasks import BaseTask
 
 __all__ = ["LiftposeCLI", "run"]
+
+# How the libraries beneath torch.distributed say that a process is gone.
+LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Socket closed", "NCCL", "Timed out")
 
 DESCRIPTION = {
     "fit": "Train a model.",
@@ -81,6 +86,7 @@ GROUPS = {
     "model": "Task: model and training recipe",
     "data": "Data",
     "logging": "Logging",
+    "saving": "Saving",
     "ckpt_path": "Run",
 }
 
@@ -120,8 +126,9 @@ class LiftposeCLI(LightningCLI):
         return {**super()._prepare_subcommand_kwargs(subcommand), **FIXED[subcommand]}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the options of logging."""
+        """Add the options of logging and saving."""
         parser.add_class_arguments(LoggingOptions, "logging")
+        parser.add_class_arguments(SavingOptions, "saving")
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         """Add the options of liftpose and say what the others are for."""
@@ -169,13 +176,17 @@ class LiftposeCLI(LightningCLI):
 
         Lightning would let the checkpoint's hyper-parameters overrule the configuration and the command line.
         """
-        self.resumed_step: int | None = None
+        self.resumed: dict[str, Any] | None = None
         self.saved_weights: dict[str, Tensor] = {}
         options = self.config[self.verb]
         check_run_folder(options.trainer.default_root_dir)
         check_trainer_options(self.verb, options.trainer.as_dict())
         name = options.get("ckpt_path")
-        path = None if name is None else find_checkpoint(str(name), self.run_folder)
+        if name == "last" and self.verb == "fit" and not options.overwrite:
+            path = find_last_checkpoint(self.run_folder)
+            options.ckpt_path = path
+        else:
+            path = None if name is None else find_checkpoint(str(name), self.run_folder)
         if self.verb == "fit" and not options.trainer.fast_dev_run:
             refuse = refuse_to_lose if options.overwrite else refuse_to_overwrite
             refuse(self.run_folder, path)
@@ -194,14 +205,14 @@ class LiftposeCLI(LightningCLI):
         if resume:
             compare_runs(path, self.config_text(), checkpoint)
             refuse_to_shorten(path, options.trainer.max_epochs, checkpoint)
-            # The steps of the log are batches, whatever the optimisers count.
-            self.resumed_step = int(checkpoint["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"])
+            self.resumed = checkpoint[RUN_ENTRY]
         self.saved_weights = checkpoint["state_dict"]
         options.ckpt_path = str(path)
 
     def before_instantiate_classes(self) -> None:
-        """Take the options of logging, which no class of Lightning knows."""
+        """Take the options of logging and saving, which no class of Lightning knows."""
         self.logging = LoggingOptions(**self.config[self.verb].logging.as_dict())
+        self.saving = SavingOptions(**self.config[self.verb].saving.as_dict())
 
     def instantiate_classes(self) -> None:
         """Build everything that the options describe."""
@@ -229,10 +240,10 @@ class LiftposeCLI(LightningCLI):
         folder = self.run_folder
         quick = bool(options.get("fast_dev_run"))
         if (options.get("logger") is None or options["logger"] is True) and not quick:
-            kwargs["logger"] = loggers_of_a_run(self.verb, folder, self.logging, self.resumed_step) or False
+            kwargs["logger"] = loggers_of_a_run(self.verb, folder, self.logging, self.resumed) or False
         if not quick:
             config = self.config[self.verb]
-            callbacks = callbacks_of_a_run(self.verb, folder, self.model, self.config_text(), config)
+            callbacks = callbacks_of_a_run(self.verb, folder, self.model, self.config_text(), config, self.saving)
             kwargs["callbacks"] = [*_listed(options.get("callbacks")), *callbacks]
         kwargs["plugins"] = [*_listed(options.get("plugins")), CheckpointFiles()]
         with trainer_mistakes(options, (ValueError, TypeError, ImportError)):
@@ -248,7 +259,11 @@ class LiftposeCLI(LightningCLI):
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Run the verb."""
-        with trainer_mistakes(dict(self.config_init[self.verb].trainer)), interruptions(self.run_folder, subcommand):
+        with (
+            trainer_mistakes(dict(self.config_init[self.verb].trainer)),
+            interruptions(self.run_folder, subcommand),
+            lost_processes(self.run_folder, subcommand),
+        ):
             super()._run_subcommand(subcommand)
 
 
@@ -267,10 +282,32 @@ def interruptions(folder: Path, verb: str) -> Iterator[None]:
         if not isinstance(end.__context__, KeyboardInterrupt):
             raise
         signal.signal(signal.SIGINT, handler)  # Lightning has switched it off for its own way out
-        last = folder / "checkpoints" / "last.ckpt"
-        if verb == "fit" and last.is_file():
-            raise KeyboardInterrupt(f"{last} is the last checkpoint (--ckpt_path last goes on with it)") from None
-        raise KeyboardInterrupt from None
+        raise KeyboardInterrupt(_what_is_left(folder, verb)) from None
+
+
+@contextmanager
+def lost_processes(folder: Path, verb: str) -> Iterator[None]:
+    """Turn the errors of a process that waits for another one, which is gone, into an end that says what is left.
+
+    Args:
+        folder: Folder of the run.
+        verb: The verb that is run.
+    """
+    try:
+        yield
+    except RuntimeError as error:  # that of NCCL is one too
+        if not (distributed.is_initialized() and any(words in str(error) for words in LOST)):
+            raise
+        left = _what_is_left(folder, verb)
+        raise RunStopped(f"another process of the run was lost{f'; {left}' if left else ''}", 1) from None
+
+
+def _what_is_left(folder: Path, verb: str) -> str:
+    """Say which checkpoint a training has left, if any."""
+    last = folder / "checkpoints" / "last.ckpt"
+    return (
+        f"{last} is the last checkpoint (--ckpt_path last goes on with it)" if verb == "fit" and last.is_file() else ""
+    )
 
 
 def check_trainer_options(verb: str, options: dict[str, Any]) -> None:

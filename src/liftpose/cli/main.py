@@ -11,7 +11,7 @@ from importlib import import_module
 
 from liftpose import __version__
 from liftpose.cli.usage import USAGE, VERB_USAGE, asks_for_usage
-from liftpose.errors import LiftposeError
+from liftpose.errors import LiftposeError, RunStopped
 
 __all__ = ["main"]
 
@@ -22,6 +22,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "test": ("liftpose.cli.lightning", "run"),
     "predict": ("liftpose.cli.lightning", "run"),
     "data": ("liftpose.cli.data", "run"),
+    "render": ("liftpose.cli.render", "run"),
 }
 
 USER_ERROR = 2
@@ -44,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after ``liftpose``; those of the process by default.
 
     Returns:
-        The exit code: 0, 2 for a user's mistake (one line on standard error), 130 when interrupted, 141 when nobody
-        reads the output any more.
+        The exit code: 0, 2 for a user's mistake (one line on standard error), 130 when interrupted, 143 when
+        terminated, 141 when nobody reads the output any more.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -83,11 +84,20 @@ def _answer(words: Sequence[str]) -> int:
     try:
         return _verb(words[0])(words)
     except SystemExit as end:
-        # The parsers leave this way once they have printed what was asked for, Lightning when it is told to end.
-        if type(end) is not SystemExit:
-            sys.stderr.write("\nliftpose: terminated\n")
-            return KILLED + signal.SIGTERM
+        return _exit_code(end)
+
+
+def _exit_code(end: SystemExit) -> int:
+    """Return the exit code of what has ended this way; what has brought a run to its end is said on standard error."""
+    # The parsers leave this way once they have printed what was asked for, Lightning when it is told to end.
+    if type(end) is SystemExit:
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    if not isinstance(end, RunStopped):
+        sys.stderr.write("\nliftpose: terminated\n")
+        return KILLED + signal.SIGTERM
+    if end.message:
+        sys.stderr.write(f"\nliftpose: {end.message}\n")
+    return int(end.code or 0)
 
 
 def _verb(word: str) -> Callable[[Sequence[str]], int]:

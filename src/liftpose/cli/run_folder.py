@@ -17,14 +17,21 @@ from liftpose.callbacks import (
     PosePicture,
     PredictionFiles,
     ResultTables,
-    RunCheckpoint,
+    RunCheckpoints,
     RunCSVLogger,
     TrainingCurves,
 )
 from liftpose.errors import LiftposeError
 from liftpose.tasks import BaseTask
 
-__all__ = ["LoggingOptions", "callbacks_of_a_run", "check_run_folder", "loggers_of_a_run", "make_run_folder"]
+__all__ = [
+    "LoggingOptions",
+    "SavingOptions",
+    "callbacks_of_a_run",
+    "check_run_folder",
+    "loggers_of_a_run",
+    "make_run_folder",
+]
 
 
 @dataclass
@@ -41,6 +48,25 @@ class LoggingOptions:
     wandb: Literal["offline", "online", "disabled"] = "offline"
     project: str = "liftpose"
     name: str | None = None
+
+
+@dataclass
+class SavingOptions:
+    """When the state of a training is saved besides the end of every epoch and of the run.
+
+    Args:
+        every_n_minutes: fit: minutes after which the state is saved within an epoch; 0 for never.
+        every_n_steps: fit: batches after which it is saved, counted from the beginning of the run; 0 for never.
+    """
+
+    every_n_minutes: float = 10.0
+    every_n_steps: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse negative numbers."""
+        for name in ("every_n_minutes", "every_n_steps"):
+            if not getattr(self, name) >= 0:
+                raise LiftposeError(f"saving.{name}: expected a number from 0 up, found {getattr(self, name)}")
 
 
 def check_run_folder(folder: str | None) -> None:
@@ -82,21 +108,23 @@ def make_run_folder(folder: Path) -> None:
         ) from error
 
 
-def loggers_of_a_run(verb: str, folder: Path, options: LoggingOptions, resumed_step: int | None) -> list[Logger]:
+def loggers_of_a_run(
+    verb: str, folder: Path, options: LoggingOptions, resumed: Mapping[str, Any] | None
+) -> list[Logger]:
     """Return the loggers of a run.
 
     Args:
         verb: "fit" or "test"; the other verbs log nothing.
         folder: Folder of the run.
         options: What the user chose.
-        resumed_step: Optimiser steps of the checkpoint that training is resumed from, if any.
+        resumed: What the checkpoint that training is resumed from says of its run, if there is one.
 
     Returns:
         The CSV log of a training, and Weights & Biases unless it is disabled.
     """
     loggers: list[Logger] = []
     if verb == "fit":
-        loggers.append(RunCSVLogger(folder, resumed_step))
+        loggers.append(RunCSVLogger(folder, None if resumed is None else int(resumed["csv_rows"])))
     if verb in {"fit", "test"} and options.wandb != "disabled":
         os.environ.setdefault("WANDB_SILENT", "true")  # its banner would break the one-line messages
         logger = WandbLogger(
@@ -105,6 +133,7 @@ def loggers_of_a_run(verb: str, folder: Path, options: LoggingOptions, resumed_s
             project=options.project,
             offline=options.wandb == "offline",
             job_type=verb,
+            id=resumed["wandb_id"] if resumed else None,  # the run that was stopped goes on under its name
         )
         logger._wandb_init.pop("anonymous", None)  # Lightning passes what wandb no longer knows, and wandb warns of it
         loggers.append(logger)
@@ -112,7 +141,7 @@ def loggers_of_a_run(verb: str, folder: Path, options: LoggingOptions, resumed_s
 
 
 def callbacks_of_a_run(
-    verb: str, folder: Path, model: BaseTask, config: str, options: Mapping[str, Any]
+    verb: str, folder: Path, model: BaseTask, config: str, options: Mapping[str, Any], saving: SavingOptions
 ) -> list[Callback]:
     """Return the callbacks that every run of a verb has.
 
@@ -122,6 +151,7 @@ def callbacks_of_a_run(
         model: The task; says by which metric the best checkpoint is chosen.
         config: The configuration as YAML, written to the folder.
         options: The options of the verb.
+        saving: When checkpoints are written.
 
     Returns:
         The callbacks.
@@ -136,24 +166,15 @@ def callbacks_of_a_run(
     callbacks: list[Callback] = [EarlierRun(folder)] if options["overwrite"] else []
     callbacks += [ConfigFile(folder, config), TrainingCurves(folder), PosePicture(folder)]
     if trainer.get("enable_checkpointing") is not False:
-        if trainer.get("limit_val_batches") != 0:
-            callbacks.append(_checkpoint(folder, "best", model.monitor, model.mode))
-        callbacks.append(_checkpoint(folder, "last"))  # after "best", whose state it holds
+        callbacks.append(
+            RunCheckpoints(
+                folder / "checkpoints",
+                monitor=None if trainer.get("limit_val_batches") == 0 else model.monitor,
+                mode=model.mode,
+                every_n_steps=saving.every_n_steps,
+                every_n_minutes=saving.every_n_minutes,
+            )
+        )
     if trainer.get("logger") is not False:
         callbacks.append(LearningRateMonitor("epoch"))
     return callbacks
-
-
-def _checkpoint(folder: Path, name: str, monitor: str | None = None, mode: str = "min") -> RunCheckpoint:
-    """Return the callback that keeps one checkpoint: the best by a metric, or that of the last epoch.
-
-    Two callbacks, because Lightning's ``save_last`` only writes when the best one has changed.
-    """
-    return RunCheckpoint(
-        dirpath=folder / "checkpoints",
-        filename=name,
-        monitor=monitor,
-        mode=mode,
-        save_on_train_epoch_end=True,  # after validation, so that the file holds the whole epoch
-        enable_version_counter=False,  # a run folder is one run: "best" is always this file
-    )

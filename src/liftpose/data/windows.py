@@ -55,6 +55,7 @@ class WindowBatch(NamedTuple):
         sequence: (B,) int64, number of the sequence.
         frame: (B,) int64, first target frame within the sequence.
         flipped: (B,) bool, whether the window is mirrored.
+        weight: Factor of the batch's mean loss in the mean over several processes.
     """
 
     keypoints_2d: Tensor
@@ -63,6 +64,7 @@ class WindowBatch(NamedTuple):
     sequence: Tensor
     frame: Tensor
     flipped: Tensor
+    weight: float = 1.0
 
 
 class Windows:

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from liftpose.data.windows import epoch_order
 
-__all__ = ["IndexBatch", "IndexBatches", "index_loader"]
+__all__ = ["EpochSteps", "IndexBatch", "IndexBatches", "index_loader"]
 
 
 class IndexBatch(NamedTuple):
@@ -26,11 +26,14 @@ class IndexBatch(NamedTuple):
         split: The split that the numbers refer to.
         indices: (B,) int64 numbers of windows.
         flip: (B,) bool, which of them to mirror, or None for none.
+        weight: Factor of this process's mean loss in the mean over all processes that makes every window of the global
+            batch weigh the same; 1 where all processes have equally many.
     """
 
     split: str
     indices: Tensor
     flip: Tensor | None
+    weight: float = 1.0
 
 
 class IndexBatches(Dataset[IndexBatch]):
@@ -84,7 +87,8 @@ class IndexBatches(Dataset[IndexBatch]):
             generator = torch.Generator().manual_seed(_mix(self.seed or 0, epoch, step))
             flip = torch.rand(len(indices), generator=generator) < 0.5
         share = slice(len(indices) * self.rank // self.world_size, len(indices) * (self.rank + 1) // self.world_size)
-        return IndexBatch(self.split, indices[share], None if flip is None else flip[share])
+        weight = (share.stop - share.start) * self.world_size / len(indices)
+        return IndexBatch(self.split, indices[share], None if flip is None else flip[share], weight)
 
     def _epoch(self, epoch: int) -> Tensor:
         """Return the order of an epoch, made once."""
@@ -103,6 +107,15 @@ class EpochSteps(Sampler[tuple[int, int]]):
     def __init__(self, steps: int) -> None:
         self.steps = steps
         self.epoch = 0
+        self._start = 0
+
+    def start_at(self, step: int) -> None:
+        """Tell with which batch the next pass begins; those after it begin at the first one again.
+
+        Args:
+            step: Number of batches to leave out.
+        """
+        self._start = step
 
     def set_epoch(self, epoch: int) -> None:
         """Tell which epoch comes next."""
@@ -114,7 +127,9 @@ class EpochSteps(Sampler[tuple[int, int]]):
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Yield the places of the epoch in order."""
-        return ((self.epoch, step) for step in range(self.steps))
+        # The place to begin at is taken now, the epoch with each batch: Lightning tells it after it has asked for this.
+        start, self._start = self._start, 0
+        return ((self.epoch, step) for step in range(start, self.steps))
 
 
 def index_loader(batches: IndexBatches) -> DataLoader[IndexBatch]:
@@ -126,7 +141,8 @@ def index_loader(batches: IndexBatches) -> DataLoader[IndexBatch]:
     Returns:
         A loader whose epoch Lightning sets through its sampler.
     """
-    return DataLoader(batches, batch_size=None, sampler=EpochSteps(len(batches)))
+    # A generator of its own: otherwise every pass draws from the one that dropout uses.
+    return DataLoader(batches, batch_size=None, sampler=EpochSteps(len(batches)), generator=torch.Generator())
 
 
 def _mix(seed: int, epoch: int, step: int) -> int:

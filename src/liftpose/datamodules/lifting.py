@@ -255,7 +255,7 @@ class LiftingDataModule(pl.LightningDataModule, ABC):
         windows = self._windows[batch.split]
         if windows.device != batch.indices.device:
             windows = self._windows[batch.split] = windows.to(batch.indices.device)
-        return windows.gather(batch.indices, flip=batch.flip)
+        return windows.gather(batch.indices, flip=batch.flip)._replace(weight=batch.weight)
 
     def teardown(self, stage: str) -> None:
         """Let go of the windows; the recordings stay for a later stage.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
-from torch import nn
+from torch import Tensor, nn
 
 from liftpose.errors import LiftposeError
 
@@ -37,6 +37,7 @@ class BaseTask(pl.LightningModule, ABC):
 
     def __init__(self) -> None:
         super().__init__()
+        self.loss_weight = 1.0
         self._save_arguments()
 
     def configure(self) -> None:
@@ -58,6 +59,51 @@ class BaseTask(pl.LightningModule, ABC):
         for name in modules:
             del self.hparams[name]
         self.save_hyperparameters(ignore=modules)
+
+    def prepare_epoch(self) -> None:
+        """Set what depends on the number of the epoch; also called when a run goes on in the middle of one."""
+
+    def on_train_epoch_start(self) -> None:
+        """Set what depends on the number of the epoch."""
+        self.prepare_epoch()
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Take the weight of the batch's share that this process has.
+
+        Args:
+            batch: The batch; one without ``weight`` counts as much as those of the other processes.
+            batch_idx: Number of the batch in the epoch.
+        """
+        self.loss_weight = float(getattr(batch, "weight", 1.0))
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Compute the gradients of a loss, which are then averaged over the processes.
+
+        Args:
+            loss: () mean over the samples of this process.
+            args: What torch's ``backward`` takes.
+            kwargs: The same by name.
+        """
+        # Where the shares of a batch differ, a mean of means would make some samples count more than others.
+        super().backward(loss if self.loss_weight == 1 else loss * self.loss_weight, *args, **kwargs)
+
+    def log(self, name: str, *args: Any, **kwargs: Any) -> None:
+        """Log a value, as Lightning does.
+
+        Args:
+            name: Name of the value.
+            args: Arguments of ``LightningModule.log``.
+            kwargs: The same by name.
+
+        Raises:
+            ValueError: The value of a training step is to be averaged over the epoch.
+        """
+        if kwargs.get("on_epoch") and self._current_fx_name == "training_step":
+            raise ValueError(
+                f"{name}: expected a metric for the mean over an epoch, found on_epoch=True: what Lightning adds up "
+                "itself is lost when a run is resumed in the middle of an epoch"
+            )
+        super().log(name, *args, **kwargs)
 
     @abstractmethod
     def configure_models(self) -> None:

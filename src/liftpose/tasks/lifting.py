@@ -6,6 +6,7 @@ import math
 from typing import Any, ClassVar
 
 import torch
+from pytorch_lightning.plugins import MixedPrecision
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
@@ -188,13 +189,27 @@ class LiftingTask(BaseTask):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW with AMSGrad over the trainable parameters and its learning rates, one per epoch."""
         parameters = [parameter for parameter in self.lifter.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=self.weight_decay, amsgrad=True)
+        # One pass over the weights instead of about ten. Lightning refuses to clip gradients for it in mixed precision.
+        trainer = self._trainer
+        clips_in_mixed_precision = (
+            trainer is not None
+            and bool(trainer.gradient_clip_val)
+            and isinstance(trainer.precision_plugin, MixedPrecision)
+        )
+        on_known_device = all(parameter.device.type in {"cpu", "cuda"} for parameter in parameters)
+        optimizer = torch.optim.AdamW(
+            parameters,
+            lr=self.learning_rate,
+            weight_decay=self.weight_decay,
+            amsgrad=True,
+            fused=True if on_known_device and not clips_in_mixed_precision else None,
+        )
         scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, self.learning_rate_decay)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "epoch"}}
 
     # ------------------------------------------------------------------------------------------------------ training
-    def on_train_epoch_start(self) -> None:
-        """Set the momentum of the batch normalisation, computed from the epoch so that a resumed run has it too."""
+    def prepare_epoch(self) -> None:
+        """Set the momentum of the batch normalisation and what runs in evaluation mode."""
         epochs = self.trainer.max_epochs or 0
         if epochs > 0:
             share = self.current_epoch / epochs

@@ -9,6 +9,7 @@ import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torchmetrics import Metric
 
 from liftpose.data.windows import WindowBatch
 from liftpose.models.linear import LinearLifter
@@ -41,23 +42,22 @@ class RegressionTask(LiftingTask):
     def configure_metrics(self) -> None:
         """Prepare the sums of the regression besides the metrics."""
         super().configure_metrics()
-        self.size = self.linear.features_per_frame + 1 + 3 * len(self.linear.skeleton)
-        self.moments = torch.zeros(0)
+        self.moments = _SecondMoments(self.linear.features_per_frame + 1 + 3 * len(self.linear.skeleton))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the closed form as an optimiser of one step, so that Lightning counts it and keeps a checkpoint."""
         return _ClosedForm(self.linear.buffers(), self._solve)
 
     def on_train_epoch_start(self) -> None:
-        """Start the sums anew, in float64 whatever the precision of the trainer."""
-        self.moments = torch.zeros(self.size, self.size, dtype=torch.float64, device=self.device)
+        """Start the sums anew."""
+        super().on_train_epoch_start()
+        self.moments.reset()
 
     def training_step(self, batch: WindowBatch, batch_idx: int) -> None:  # type: ignore[override]  # no loss
         """Add a batch to the sums; after the last batch, and so before validation, solve for the weights."""
         features = self.linear.features(batch.keypoints_2d).double()
         pose = self.target(batch).flatten(1).double()
-        rows = torch.cat((features, torch.ones_like(pose[:, :1]), pose), dim=1)
-        self.moments += rows.T @ rows
+        self.moments.update(torch.cat((features, torch.ones_like(pose[:, :1]), pose), dim=1))
         if self.trainer.is_last_batch:
             cast(LightningOptimizer, self.optimizers()).step()
 
@@ -67,7 +67,34 @@ class RegressionTask(LiftingTask):
     def _solve(self) -> None:
         """Solve for the weights."""
         place = self.linear.features_per_frame
-        self.linear.fit(self.moments[place, place], self.moments)
+        total = self.moments.compute()
+        self.linear.fit(total[place, place], total)
+
+
+class _SecondMoments(Metric):
+    """The sum of z z^T over all rows z, in float64 whatever the precision of the trainer.
+
+    A metric, so that a run that is stopped within its epoch keeps the sum.
+
+    Args:
+        size: Length of a row.
+    """
+
+    full_state_update = False
+
+    total: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.add_state("total", torch.zeros(size, size, dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, rows: Tensor) -> None:
+        """Add rows (N, size)."""
+        self.total = self.total + rows.T @ rows
+
+    def compute(self) -> Tensor:
+        """Return the sum, (size, size)."""
+        return self.total
 
 
 class _ClosedForm(torch.optim.Optimizer):
