@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import distributed
 
-__all__ = ["Agreement", "Decision", "StopSignals"]
+__all__ = ["Agreement", "Decision", "StopSignals", "is_first_process", "own_group"]
 
 NOTICE = b"\nliftpose: stopping after this batch; once more (Ctrl-C) stops at once and saves nothing\n"
 
@@ -54,9 +54,14 @@ class StopSignals:
             if self.received == signal.SIGINT:
                 raise KeyboardInterrupt
             # Not through Python's buffered streams: the signal may have come while they are in use.
-            if os.environ.get("LOCAL_RANK", "0") == "0":
+            if is_first_process():
                 os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, NOTICE)
         self.received = number
+
+
+def is_first_process() -> bool:
+    """Return whether this is the only process of a run or the first of several, as their launcher says."""
+    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
 
 
 class Decision(NamedTuple):

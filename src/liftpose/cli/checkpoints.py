@@ -16,7 +16,6 @@ behaved before it had a name.
 from __future__ import annotations
 
 import inspect
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -26,7 +25,7 @@ from typing import Any
 import yaml
 from torch import Tensor
 
-from liftpose.callbacks import CONFIG_ENTRY, RUN_ENTRY
+from liftpose.callbacks import CONFIG_ENTRY, RUN_ENTRY, is_first_process
 from liftpose.errors import LiftposeError
 from liftpose.weights.torch_files import read_checkpoint
 
@@ -253,7 +252,7 @@ def differences(wanted: Any, saved: Any, name: str, class_path: str | None = Non
 
 def say(text: str) -> None:
     """Tell the user something in one line on standard error, once for all processes of a run."""
-    if all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
+    if is_first_process():
         sys.stderr.write(f"liftpose: {text}\n")
 
 

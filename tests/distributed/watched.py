@@ -1,0 +1,48 @@
+"""A lifter and a task for the tests of several processes, imported by the command that they run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from liftpose.data.windows import WindowBatch
+from liftpose.models import Lifter
+from liftpose.skeletons import get_skeleton
+from liftpose.tasks import LiftingTask
+
+__all__ = ["LinearNetwork", "WatchedTask"]
+
+
+class LinearNetwork(Lifter):
+    """A linear layer: without batch normalisation, whose statistics are those of a process, and without dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.skeleton = get_skeleton("h36m_17")
+        self.receptive_field = 1
+        self.map = nn.Linear(34, 51)
+
+    def forward(self, keypoints_2d: Tensor) -> Tensor:
+        """Map (B, 1, 17, 2) to (B, 1, 17, 3)."""
+        return self.map(keypoints_2d.flatten(1)).reshape(-1, 1, 17, 3)
+
+
+class WatchedTask(LiftingTask):
+    """Writes down which windows each training batch of this process has held."""
+
+    def __init__(self, lifter: Lifter, learning_rate: float = 1e-3) -> None:
+        super().__init__(lifter, learning_rate=learning_rate)
+        self.seen: list[list[tuple[int, int, bool]]] = []
+
+    def training_step(self, batch: WindowBatch, batch_idx: int) -> Tensor:
+        """Remember the windows, then train."""
+        columns = (batch.sequence.tolist(), batch.frame.tolist(), batch.flipped.tolist())
+        self.seen.append(list(zip(*columns, strict=True)))
+        return super().training_step(batch, batch_idx)
+
+    def on_train_end(self) -> None:
+        """Write what was seen."""
+        folder = Path(self.trainer.default_root_dir)
+        (folder / f"seen{self.global_rank}.json").write_text(json.dumps(self.seen))
