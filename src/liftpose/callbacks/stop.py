@@ -2,7 +2,7 @@
 
 A signal may come at any moment, in the middle of an optimiser step too, and to any process. So it is only noted; the
 run looks at the notes between two batches, where its state is whole. Several processes have to stop at the same batch:
-they ask one another, about once a second, over a group of their own on the CPU, so that no GPU waits for it.
+they ask one another, about once a second, over the CPU, so that no GPU waits for it.
 """
 
 from __future__ import annotations
@@ -122,7 +122,13 @@ class Agreement:
 
 
 def own_group() -> Any:
-    """Return a group of all processes on the CPU, or None for a run of one process."""
+    """Return a group of all processes that talks over the CPU, or None for a run of one process.
+
+    That is the group of the run where the run is on the CPU: each group more is one more that a restart by torchrun can
+    hang in, which finds the addresses of the lost processes in the store that all attempts share (pytorch#135712).
+    """
     if not (distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1):
         return None
+    if distributed.get_backend() == "gloo":
+        return distributed.group.WORLD
     return distributed.new_group(backend="gloo", timeout=timedelta(minutes=30))
