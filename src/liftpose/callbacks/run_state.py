@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from liftpose import __version__
+from liftpose.errors import LiftposeError
 
 __all__ = ["RUN_ENTRY", "changed_surroundings", "process_state", "restore_process_state", "surroundings"]
 
@@ -49,6 +50,9 @@ def restore_process_state(task: nn.Module, states: Sequence[Mapping[str, Any]], 
         states: What :func:`process_state` gave, for each process of the run before.
         rank: Number of this process.
         processes: Number of processes.
+
+    Raises:
+        LiftposeError: The number of processes has changed and a metric cannot add up what they had.
     """
     if rank < len(states):
         _set_random_state(states[rank]["random"])
@@ -56,7 +60,13 @@ def restore_process_state(task: nn.Module, states: Sequence[Mapping[str, Any]], 
         metric.reset()
         for state in states[rank::processes]:
             if name in state["metrics"]:
-                _add_metric_state(metric, state["metrics"][name])
+                try:
+                    _add_metric_state(metric, state["metrics"][name])
+                except RuntimeError as error:
+                    raise LiftposeError(
+                        f"--ckpt_path: expected as many processes as before, {len(states)}, in the middle of an epoch, "
+                        f"for {name}, found {processes}: {error}"
+                    ) from error
 
 
 def surroundings(trainer: pl.Trainer) -> dict[str, Any]:
