@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["LiftposeError", "RunStopped"]
+__all__ = ["LiftposeError", "RunStopped", "Terminated"]
 
 
 class LiftposeError(Exception):
@@ -36,3 +36,7 @@ class RunStopped(SystemExit):
     def __init__(self, message: str, code: int) -> None:
         super().__init__(code)
         self.message = message
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM at a moment when nothing can be saved; goes the way of Ctrl-C, so that everything is cleaned up."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import inspect
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +20,7 @@ from liftpose.cli import main as command
 from liftpose.cli.configs import installed_configs
 from liftpose.cli.usage import VERB_USAGE, asks_for_usage
 from liftpose.datamodules import H36MDataModule
-from liftpose.errors import LiftposeError
+from liftpose.errors import LiftposeError, RunStopped
 from liftpose.models import RIE
 from liftpose.tasks import LiftingTask
 
@@ -168,10 +170,17 @@ def test_a_bug_keeps_its_traceback(error: Exception, liftpose: Run, monkeypatch:
 
 
 def test_terminated(liftpose: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pytorch_lightning.utilities.exceptions import SIGTERMException
-
-    stand_in(monkeypatch, SIGTERMException())
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("liftpose.cli.main._answer", lambda words: os.kill(os.getpid(), signal.SIGTERM))
     assert liftpose("fit")[::2] == (143, "\nliftpose: terminated\n")
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_run_that_was_stopped(liftpose: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, RunStopped("terminated; run/last.ckpt", 143))
+    assert liftpose("fit")[::2] == (143, "\nliftpose: terminated; run/last.ckpt\n")
+    stand_in(monkeypatch, RunStopped("", 0))  # another process says it
+    assert liftpose("fit")[::2] == (0, "")
 
 
 def test_nobody_reads_the_output() -> None:

@@ -104,7 +104,7 @@ class RunCheckpoints(Checkpoint):
         self._resumed = checkpoint.get(RUN_ENTRY)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the signals over from Lightning, whose handlers would talk to other processes at any moment."""
+        """Note signals from now on; say what has changed since the run was saved."""
         self._group = own_group()
         self._in_training = Agreement(self._group)
         self.signals.install()

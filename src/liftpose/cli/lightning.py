@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
-from torch import Tensor, distributed
+from torch import Tensor
 
 from liftpose.callbacks import RUN_ENTRY, CheckpointFiles
 from liftpose.cli.checkpoints import (
@@ -28,6 +27,7 @@ from liftpose.cli.checkpoints import (
     refuse_to_shorten,
 )
 from liftpose.cli.configs import check_configs, config_holding, resolve_configs
+from liftpose.cli.endings import OwnSignals, interruptions, lost_processes
 from liftpose.cli.mistakes import constructor_mistakes, trainer_mistakes
 from liftpose.cli.parsing import OneLineErrors, OptionError
 from liftpose.cli.run_folder import (
@@ -39,13 +39,10 @@ from liftpose.cli.run_folder import (
     make_run_folder,
 )
 from liftpose.datamodules import LiftingDataModule
-from liftpose.errors import LiftposeError, RunStopped
+from liftpose.errors import LiftposeError
 from liftpose.tasks import BaseTask
 
 __all__ = ["LiftposeCLI", "run"]
-
-# How the libraries beneath torch.distributed say that a process is gone.
-LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Socket closed", "NCCL", "Timed out")
 
 DESCRIPTION = {
     "fit": "Train a model.",
@@ -248,6 +245,7 @@ class LiftposeCLI(LightningCLI):
         kwargs["plugins"] = [*_listed(options.get("plugins")), CheckpointFiles()]
         with trainer_mistakes(options, (ValueError, TypeError, ImportError)):
             trainer = super().instantiate_trainer(**kwargs)
+        trainer._signal_connector = OwnSignals(trainer)
         if self.verb in self.model.single_process and trainer.world_size > 1:
             task = type(self.model).__name__
             raise LiftposeError(
@@ -265,49 +263,6 @@ class LiftposeCLI(LightningCLI):
             lost_processes(self.run_folder, subcommand),
         ):
             super()._run_subcommand(subcommand)
-
-
-@contextmanager
-def interruptions(folder: Path, verb: str) -> Iterator[None]:
-    """Turn Lightning's exit after Ctrl-C back into a KeyboardInterrupt that says what is left of the run.
-
-    Args:
-        folder: Folder of the run.
-        verb: The verb that is run.
-    """
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as end:
-        if not isinstance(end.__context__, KeyboardInterrupt):
-            raise
-        signal.signal(signal.SIGINT, handler)  # Lightning has switched it off for its own way out
-        raise KeyboardInterrupt(_what_is_left(folder, verb)) from None
-
-
-@contextmanager
-def lost_processes(folder: Path, verb: str) -> Iterator[None]:
-    """Turn the errors of a process that waits for another one, which is gone, into an end that says what is left.
-
-    Args:
-        folder: Folder of the run.
-        verb: The verb that is run.
-    """
-    try:
-        yield
-    except RuntimeError as error:  # that of NCCL is one too
-        if not (distributed.is_initialized() and any(words in str(error) for words in LOST)):
-            raise
-        left = _what_is_left(folder, verb)
-        raise RunStopped(f"another process of the run was lost{f'; {left}' if left else ''}", 1) from None
-
-
-def _what_is_left(folder: Path, verb: str) -> str:
-    """Say which checkpoint a training has left, if any."""
-    last = folder / "checkpoints" / "last.ckpt"
-    return (
-        f"{last} is the last checkpoint (--ckpt_path last goes on with it)" if verb == "fit" and last.is_file() else ""
-    )
 
 
 def check_trainer_options(verb: str, options: dict[str, Any]) -> None:

@@ -6,12 +6,15 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from types import FrameType
 
 from liftpose import __version__
 from liftpose.cli.usage import USAGE, VERB_USAGE, asks_for_usage
-from liftpose.errors import LiftposeError, RunStopped
+from liftpose.errors import LiftposeError, RunStopped, Terminated
 
 __all__ = ["main"]
 
@@ -50,8 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = _answer(words)
-        sys.stdout.flush()  # here, where a closed pipe can still be told from a bug
+        with _terminations():
+            code = _answer(words)
+            sys.stdout.flush()  # here, where a closed pipe can still be told from a bug
         return code
     except LiftposeError as error:
         return _complain(str(error))
@@ -64,8 +68,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _complain(f"{error.filename or 'the run folder'}: expected to write or read it, found: {error.strerror}")
     except KeyboardInterrupt as interruption:
-        sys.stderr.write(f"\nliftpose: interrupted{f'; {interruption}' if str(interruption) else ''}\n")
-        return KILLED + signal.SIGINT
+        terminated = isinstance(interruption, Terminated)
+        left = f"; {interruption}" if str(interruption) else ""
+        sys.stderr.write(f"\nliftpose: {'terminated' if terminated else 'interrupted'}{left}\n")
+        return KILLED + (signal.SIGTERM if terminated else signal.SIGINT)
+
+
+@contextmanager
+def _terminations() -> Iterator[None]:
+    """Let SIGTERM end the command as Ctrl-C does, so that half-written files and other processes do not stay."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the way out is not interrupted once more
+    raise Terminated
 
 
 def _answer(words: Sequence[str]) -> int:
@@ -89,15 +113,10 @@ def _answer(words: Sequence[str]) -> int:
 
 def _exit_code(end: SystemExit) -> int:
     """Return the exit code of what has ended this way; what has brought a run to its end is said on standard error."""
-    # The parsers leave this way once they have printed what was asked for, Lightning when it is told to end.
-    if type(end) is SystemExit:
-        return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
-    if not isinstance(end, RunStopped):
-        sys.stderr.write("\nliftpose: terminated\n")
-        return KILLED + signal.SIGTERM
-    if end.message:
+    # The parsers leave this way once they have printed what was asked for.
+    if isinstance(end, RunStopped) and end.message:
         sys.stderr.write(f"\nliftpose: {end.message}\n")
-    return int(end.code or 0)
+    return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
 
 
 def _verb(word: str) -> Callable[[Sequence[str]], int]:
