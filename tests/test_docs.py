@@ -30,6 +30,7 @@ DOCUMENTS = sorted(
 )
 RIE = Path("docs/rie.md")
 MOCAP = Path("docs/mocap.md")
+RENDER = Path("docs/render.md")
 LIGHTNING = {"fit", "validate", "test", "predict"}
 WRITTEN_BY_RUNS = {"config.yaml"}
 SOME_CONFIG = "rie_stage1.yaml"  # where a document does not say which one
@@ -96,7 +97,8 @@ def partial_commands() -> Iterator[Command]:
             if re.match(r"liftpose [a-z-]", span) and "…" not in span:
                 yield Command(document, tuple(shlex.split(span)[1:]))
             elif re.match(r"--[a-z]", span) and span not in {"--help", "--version"}:
-                verb = ("data", "mocap") if document == MOCAP else ("test",) if "by_subject" in span else ("fit",)
+                own = {MOCAP: ("data", "mocap"), RENDER: ("render",)}
+                verb = own.get(document) or (("test",) if "by_subject" in span else ("fit",))
                 yield Command(document, (*verb, *shlex.split(span)))
 
 
@@ -305,3 +307,15 @@ def test_every_key_of_a_rule_is_explained() -> None:
     section = text_of(MOCAP).split("The keys of a rule:")[1].split("\n\nA node")[0]
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     assert {key for row in rows for key in re.findall(r"`(\w+)`", row)} == set(CLIP_KEYS)
+
+
+# ------------------------------------------------------------------------------------------------------ docs/render.md
+def test_every_flag_of_the_public_rendering_has_an_option(reference: Path) -> None:
+    spec = (reference / "spec" / "rie.md").read_text(encoding="utf-8")
+    public = set(re.findall(r"`(--viz-[\w-]+)`", spec.split("## 7. Visualisation")[1].split("\n## ")[0]))
+    section = text_of(RENDER).split("## Old flags, new options")[1].split("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| `-")]
+    explained = {flag for row in rows for flag in re.findall(r"`([^`]+)`", row[0])}
+    assert "--viz-skip" in public
+    assert public <= explained
+    assert all(re.search(r"`--\w", row[1]) or "liftpose" in row[1] for row in rows)

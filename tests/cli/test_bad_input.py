@@ -547,6 +547,8 @@ def test_interrupted(place: Path) -> None:
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "Traceback" not in err
-    said = r"liftpose: interrupted; run/checkpoints/last.ckpt holds the state after \d+ batches \(--ckpt_path last goes on"
+    said = (
+        r"liftpose: interrupted; run/checkpoints/last.ckpt holds the state after \d+ batches \(--ckpt_path last goes on"
+    )
     assert re.match(said, err.splitlines()[-1])
     assert "state_dict" in torch.load(last, weights_only=True)

@@ -159,6 +159,15 @@ def test_memory_and_index_stay_small() -> None:
     assert sum(tensor.nbytes for tensor in tensors) < 2 * 1000 * 17 * 2 * 4 + 1000
 
 
+def test_a_large_batch_is_many_small_ones() -> None:
+    windows = Windows([torch.randn(400, 17, 2)], pad=60, keypoint_sides=Sides([1], [4]), flip_copies=True)
+    indices = torch.randperm(len(windows))
+    large = windows.gather(indices).keypoints_2d
+    assert large.numel() > 2**20  # from here on the memory is another
+    assert large.data_ptr() % 64 == 0
+    assert torch.equal(large, torch.cat([windows.gather(part).keypoints_2d for part in indices.split(100)]))
+
+
 def test_to_another_device() -> None:
     windows = Windows([torch.zeros(5, 3, 2)], [torch.zeros(5, 3, 3)], pad=1, keypoint_sides=Sides([], []))
     moved = windows.to("meta")

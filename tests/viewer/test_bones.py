@@ -15,8 +15,10 @@ from scipy.spatial.transform import Rotation
 
 from liftpose.skeletons import H36M_17
 from liftpose.viewer.bones import (
+    DARK_PALETTE,
     GHOST,
     LEFT,
+    LIGHT_PALETTE,
     MIDDLE,
     RIGHT,
     as_float64,
@@ -79,12 +81,12 @@ def test_a_bone_has_the_side_of_its_far_end() -> None:
     assert bone_colours(H36M_17) == expected
 
 
+@pytest.mark.parametrize("palette", [LIGHT_PALETTE, DARK_PALETTE], ids=["light", "dark"])
 @pytest.mark.parametrize("vision", COLOUR_VISION)
-def test_the_colours_can_be_told_apart_by_all_readers(vision: str) -> None:
-    seen = {
-        colour: lab(np.clip(np.array(COLOUR_VISION[vision]) @ linear(colour), 0, 1))
-        for colour in (LEFT, RIGHT, MIDDLE, GHOST)
-    }
+def test_the_colours_can_be_told_apart_by_all_readers(vision: str, palette: dict[str, str]) -> None:
+    assert (LIGHT_PALETTE["left"], LIGHT_PALETTE["ghost"]) == (LEFT, GHOST)
+    seen = {colour: lab(np.clip(np.array(COLOUR_VISION[vision]) @ linear(colour), 0, 1)) for colour in palette.values()}
+    assert len(seen) == 4
     for first, second in itertools.combinations(seen, 2):
         assert np.linalg.norm(seen[first] - seen[second]) >= 34, (first, second)
 

@@ -148,6 +148,13 @@ def test_errors_that_are_given_are_written_as_they_are(motion: NDArray[np.float6
     assert [text for text in texts(figure) if text.startswith("frame")] == ["frame 0", "frame 10", "frame 20"]
 
 
+def test_the_rows_can_be_called_otherwise(motion: NDArray[np.float64]) -> None:
+    named = draw_sequence(motion, motion, None, H36M_17, frames=2, label="Nearest neighbour")
+    assert "Nearest neighbour" in texts(named)
+    assert "Prediction" not in texts(named)
+    assert texts(draw_sequence(motion, None, None, H36M_17, frames=2, label="Detector")).count("Detector") == 2
+
+
 def test_without_truth_and_keypoints_the_prediction_is_shown_from_two_sides(motion: NDArray[np.float64]) -> None:
     figure = draw_sequence(motion[:2], None, None, H36M_17, title=r"no $\formula{$")
     assert list(panels(figure)) == ["prediction/0", "prediction/1", "side/0", "side/1"]

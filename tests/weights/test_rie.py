@@ -75,7 +75,7 @@ def test_features_inside(evaluated: tuple[RIE, dict[str, Any]]) -> None:
     batch, frames = golden["input"].shape[:2]
     for k, part in enumerate(PUBLIC_PARTS):
         expected = taps[f"group_input_{part}"]
-        inputs = seen["local_encoder input"][k].view(batch, frames, -1).transpose(1, 2)
+        inputs = model.part_inputs(golden["input"])[k].view(batch, frames, -1).transpose(1, 2)
         close(inputs[:, : expected.shape[1]], expected)
         close(seen["local_encoder"][k], taps[f"local_{part}"])
         if f"fused_{k}" in taps:

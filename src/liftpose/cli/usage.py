@@ -20,6 +20,10 @@ training and evaluation (PyTorch Lightning; every option can be set in the confi
 data
   data mocap DIR --out FOLDER --name NAME    motion capture (BVH, ASF/AMC) in the layout of Human3.6M
 
+films and pages
+  render    --data FOLDER --subject NAME --action NAME --ckpt_path FILE --out FILE.mp4|.gif|.html
+  render    --predictions FILE.npz --out FILE.mp4|.gif|.html
+
 liftpose VERB --help lists the options of a verb; --config NAME.yaml is a path or one of the installed configurations:
   {configs}
 """
@@ -114,6 +118,41 @@ often used
   --data.actions [NAME,...]        actions to predict; a name stands for all actions that begin with it
 
 {_MORE}""",
+    "render": """\
+usage: liftpose render --data FOLDER --subject NAME --action NAME [--ckpt_path FILE] --out FILE [options]
+       liftpose render --predictions FILE.npz [--data FOLDER] --out FILE [options]
+
+Show one recording: input keypoints, predicted poses and truth, whatever there is. The suffix of --out says how: a film
+(.mp4, .gif), or a page (.html) with a player in which poses can be seen from all sides; several files may be given.
+
+what is shown
+  --data FOLDER         folder of the data set
+  --dataset NAME        name of the data set in its file names (h36m)
+  --keypoints NAME      name of the keypoints in the file name (gt)
+  --subject NAME        the person
+  --action NAME         the take: its whole name, or a beginning that names exactly one
+  --camera N            index of the camera (0)
+  --ckpt_path FILE      checkpoint of a lifter that predicts the poses; it needs no configuration
+  --predictions FILE    file of `liftpose predict` in place of these; with --data, its recording's truth beside it
+  --truth false         without the truth
+
+which frames
+  --skip N              leave out the first frames
+  --limit N             show so many frames at most
+  --downsample N        average blocks of N frames; the film keeps its speed
+
+films
+  --video FILE          video under the keypoints; its frames are those of the recording
+  --video_start N       frames of the video before the first of the recording (0)
+  --size WIDTHxHEIGHT   pixels of each panel (480x480)
+  --bitrate N           kilobits per second of an MP4; constant quality without it
+  --turn DEGREES        walk around the person, from the camera towards its right (0)
+
+predictions
+  --export FILE.npz     write the predicted poses too, as `liftpose predict` does
+  --device NAME         cpu, cuda or auto (auto)
+  --batch_size N        windows that are predicted at once (1024)
+""",
 }
 
 

@@ -184,12 +184,12 @@ class Windows:
         flipped = self.index.flip[indices]
         if flip is not None:
             flipped = flipped ^ flip.to(self.device)
-        first = start - self.pad - self.causal_shift
-        rows = self._rows(sequence, first, self.window_length) + flipped[:, None] * self._frames
+        first, begin = start - self.pad - self.causal_shift, self._offsets[sequence]
+        rows = self._rows(begin + flipped * self._frames, sequence, first, self.window_length)
         keypoints = _take(self._keypoints, rows)
         poses, cameras = None, None
         if self._poses is not None:
-            rows = self._rows(sequence, start, self.chunk_length)
+            rows = self._rows(begin, sequence, start, self.chunk_length)
             poses = _take(self._poses, rows)
             poses = torch.where(flipped[:, None, None, None], _mirror(poses, self._pose_order), poses)
         if self._cameras is not None:
@@ -197,11 +197,17 @@ class Windows:
             cameras = torch.where(flipped[:, None], cameras * self._camera_signs, cameras)
         return WindowBatch(keypoints, poses, cameras, sequence, start, flipped)
 
-    def _rows(self, sequence: Tensor, first: Tensor, count: int) -> Tensor:
-        """Return the rows (B, count) of the flat tensors, the end frames repeated outside a sequence."""
-        frames = first[:, None] + torch.arange(count, device=self.device)
-        last = self._lengths[sequence][:, None] - 1
-        return self._offsets[sequence][:, None] + torch.minimum(frames.clamp(min=0), last)
+    def _rows(self, begin: Tensor, sequence: Tensor, first: Tensor, count: int) -> Tensor:
+        """Return rows (B, count) of flat tensors, the end frames repeated outside a sequence.
+
+        Args:
+            begin: (B,) row of each sequence's first frame.
+            sequence: (B,) number of the sequence.
+            first: (B,) first frame within the sequence.
+            count: Number of frames.
+        """
+        rows = (begin + first)[:, None] + torch.arange(count, device=self.device)
+        return rows.clamp(begin[:, None], (begin + self._lengths[sequence] - 1)[:, None])
 
 
 def lifting_windows(
@@ -339,9 +345,24 @@ def _mirror(coordinates: Tensor, order: Tensor) -> Tensor:
     return mirrored
 
 
+# Numbers from which a tensor is worth large pages: the size from which numpy asks for them.
+_LARGE = 2**20
+
+
 def _take(table: Tensor, rows: Tensor) -> Tensor:
     """Return the rows (B, T) of a table (F, J, C) as (B, T, J, C); much faster than indexing on a CPU."""
-    return table.index_select(0, rows.flatten()).view(*rows.shape, *table.shape[1:])
+    shape = (*rows.shape, *table.shape[1:])
+    count = rows.numel() * table.shape[1:].numel()
+    if table.device.type != "cpu" or count < _LARGE:
+        return table.index_select(0, rows.flatten()).view(shape)
+    # In memory from numpy, which asks the system for large pages: a batch of long windows is too large for memory that
+    # is used again, and 8,000 small pages take the system longer than filling them takes us. The start is moved to
+    # where torch's own would be, since a matrix product may round by the place of its factors in memory.
+    memory = np.empty(count + 16, dtype=np.float32)
+    start = -memory.ctypes.data % 64 // 4
+    taken = torch.from_numpy(memory[start : start + count])
+    torch.index_select(table, 0, rows.flatten(), out=taken.view(-1, *table.shape[1:]))
+    return taken.view(shape)
 
 
 def _as_tensor(values: Any) -> Tensor:

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from liftpose.data.recording import Recording
 from liftpose.errors import LiftposeError
 from liftpose.formats.dataset_info import DatasetInfo, find_dataset_info, write_dataset_info
 from liftpose.formats.npz import read_npz, write_npz_objects
+from liftpose.geometry import Camera
 from liftpose.skeletons import Skeleton, adapt, get_adapter, get_skeleton
 
-__all__ = ["find_dataset_files", "read_h36m", "write_h36m"]
+__all__ = ["find_dataset_files", "read_h36m", "read_h36m_take", "write_h36m"]
 
 FloatArray = npt.NDArray[np.float32]
 Poses = Mapping[str, Mapping[str, npt.NDArray[Any]]]
@@ -104,6 +107,56 @@ def read_h36m(
     if not recordings:
         raise LiftposeError(f"{path_2d}: expected at least one recording, found none")
     return recordings
+
+
+def read_h36m_take(
+    path_3d: str | os.PathLike[str],
+    path_2d: str | os.PathLike[str],
+    subject: str,
+    action: str,
+    *,
+    info: DatasetInfo | None = None,
+) -> list[Recording]:
+    """Read one take, with its true poses where they are known.
+
+    Somebody whose cameras are not known either, such as S2 of Human3.6M, is shown as the published code does: seen by
+    the cameras of the first known person, whose centres are moved to the origin of the world.
+
+    Args:
+        path_3d: ``data_3d_<name>.npz``.
+        path_2d: ``data_2d_<name>_<keypoints>.npz``.
+        subject: Name of the person.
+        action: Full name of the take, or a beginning that names exactly one.
+        info: Skeleton, frame rate and cameras; None for what :func:`liftpose.formats.find_dataset_info` finds.
+
+    Returns:
+        The take as each camera has seen it.
+
+    Raises:
+        LiftposeError: There is no such person or take (the message lists what there is), the name fits several takes,
+            or a file is missing or broken.
+    """
+    info = find_dataset_info(path_3d) if info is None else info
+    poses = _dictionary(path_3d, read_npz(path_3d), "positions_3d")
+    content = read_npz(path_2d)
+    keypoints = _dictionary(path_2d, content, "positions_2d")
+    _check_metadata(path_2d, content, info.skeleton)
+    takes = keypoints.get(subject)
+    if not isinstance(takes, dict) or not takes:
+        raise LiftposeError(f"--subject: expected one of {', '.join(map(str, keypoints))}, found {subject}")
+    fitting = [action] if action in takes else [name for name in takes if str(name).startswith(action)]
+    if not fitting:
+        raise LiftposeError(f"--action: expected one of {subject}'s takes {', '.join(takes)}; found {action}")
+    if len(fitting) > 1:
+        raise LiftposeError(
+            f"--action: expected the name of one take, found {action}, which may be {', '.join(fitting)}"
+        )
+    known = poses[subject].get(fitting[0]) if isinstance(poses.get(subject), dict) else None
+    cameras = info.cameras.get(subject)
+    if cameras is None:
+        cameras = tuple(replace(camera, t=torch.zeros_like(camera.t)) for camera in next(iter(info.cameras.values())))
+    pose = None if known is None else _read_pose(f"{path_3d}: {subject}/{fitting[0]}", known, info)
+    return _read_take(path_2d, subject, fitting[0], pose, takes[fitting[0]], cameras, info)
 
 
 def write_h36m(
@@ -216,29 +269,43 @@ def _read_subject(
         raise LiftposeError(
             f"{info.name}: expected cameras of {subject}, found those of {', '.join(info.cameras) or 'nobody'}"
         )
-    cameras = info.cameras[subject]
-    recordings = []
+    recordings: list[Recording] = []
     for action, views in views_of.items():
-        take = f"{subject}/{action}"
-        if not isinstance(views, list | tuple | np.ndarray) or len(views) != len(cameras):
-            found = len(views) if isinstance(views, list | tuple | np.ndarray) else type(views).__name__
-            raise LiftposeError(f"{path_2d}: {take}: expected keypoints of {len(cameras)} cameras, found {found}")
-        pose = _read_pose(f"{path_3d}: {take}", takes[action], info)
-        for view, camera in enumerate(cameras):
-            points, confidence = _read_view(f"{path_2d}: {take}.{view}", views[view], len(pose), len(info.skeleton))
-            recordings.append(
-                Recording(
-                    subject=subject,
-                    action=action,
-                    view=view,
-                    skeleton=info.skeleton,
-                    fps=info.fps,
-                    keypoints_2d=points,
-                    poses_3d=pose,
-                    camera=camera,
-                    confidence=confidence,
-                )
+        pose = _read_pose(f"{path_3d}: {subject}/{action}", takes[action], info)
+        recordings += _read_take(path_2d, subject, action, pose, views, info.cameras[subject], info)
+    return recordings
+
+
+def _read_take(
+    path_2d: str | os.PathLike[str],
+    subject: str,
+    action: str,
+    pose: FloatArray | None,
+    views: Any,
+    cameras: Sequence[Camera],
+    info: DatasetInfo,
+) -> list[Recording]:
+    take = f"{subject}/{action}"
+    if not isinstance(views, list | tuple | np.ndarray) or len(views) != len(cameras):
+        found = len(views) if isinstance(views, list | tuple | np.ndarray) else type(views).__name__
+        raise LiftposeError(f"{path_2d}: {take}: expected keypoints of {len(cameras)} cameras, found {found}")
+    recordings = []
+    for view, camera in enumerate(cameras):
+        frames = None if pose is None else len(pose)
+        points, confidence = _read_view(f"{path_2d}: {take}.{view}", views[view], frames, len(info.skeleton))
+        recordings.append(
+            Recording(
+                subject=subject,
+                action=action,
+                view=view,
+                skeleton=info.skeleton,
+                fps=info.fps,
+                keypoints_2d=points,
+                poses_3d=pose,
+                camera=camera,
+                confidence=confidence,
             )
+        )
     return recordings
 
 
@@ -252,10 +319,10 @@ def _read_pose(where: str, array: Any, info: DatasetInfo) -> FloatArray:
     return pose
 
 
-def _read_view(where: str, array: Any, frames: int, joints: int) -> tuple[FloatArray, FloatArray | None]:
+def _read_view(where: str, array: Any, frames: int | None, joints: int) -> tuple[FloatArray, FloatArray | None]:
     if not _is_numbers(array) or array.ndim != 3 or array.shape[1] != joints or array.shape[2] not in {2, 3}:
         raise LiftposeError(f"{where}: expected keypoints of shape (frames, {joints}, 2 or 3), found {_shape(array)}")
-    if len(array) < frames:
+    if frames is not None and len(array) < frames:
         raise LiftposeError(f"{where}: expected keypoints for the {frames} frames of the 3D poses, found {len(array)}")
     view = array[:frames].astype(np.float32)
     _check_finite(where, view)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from liftpose.errors import LiftposeError
-from liftpose.skeletons import Skeleton
+from liftpose.skeletons import Skeleton, mirror
 
-__all__ = ["Lifter"]
+__all__ = ["Lifter", "flip_averaged"]
 
 
 class Lifter(nn.Module):
@@ -80,3 +81,18 @@ class Lifter(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.momentum = momentum
+
+
+def flip_averaged(lifter: Lifter, keypoints_2d: Tensor) -> Tensor:
+    """Predict poses, averaged with those of the mirrored windows (Pavllo et al., CVPR 2019, test-time augmentation).
+
+    Args:
+        lifter: The network.
+        keypoints_2d: (B, T, J, 2) normalised screen coordinates.
+
+    Returns:
+        (B, 1, J, 3) metres relative to the root, camera frame.
+    """
+    both: Tensor = lifter(torch.cat((keypoints_2d, mirror(keypoints_2d, lifter.skeleton))))
+    straight, mirrored = both.chunk(2)
+    return (straight + mirror(mirrored, lifter.skeleton)) / 2

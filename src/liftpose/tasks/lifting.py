@@ -14,8 +14,7 @@ from liftpose.data.windows import WindowBatch
 from liftpose.errors import LiftposeError
 from liftpose.losses import mpjpe_loss
 from liftpose.metrics import MPJPE, PMPJPE, EvaluationResult, PoseEvaluation, action_table
-from liftpose.models.lifter import Lifter
-from liftpose.skeletons import mirror
+from liftpose.models.lifter import Lifter, flip_averaged
 from liftpose.tasks.base import BaseTask
 from liftpose.weights import IDENTITY_ENTRY, read_lifter_weights
 
@@ -259,13 +258,10 @@ class LiftingTask(BaseTask):
             (B, 1, J, 3) metres relative to the root, camera frame.
         """
         keypoints_2d = keypoints_2d.to(self.dtype)  # that of the trainer's precision: windows are gathered in float32
-        if not self.flip_test:
-            plain: Tensor = self.lifter(keypoints_2d)
-            return plain
-        skeleton = self.lifter.skeleton
-        both: Tensor = self.lifter(torch.cat((keypoints_2d, mirror(keypoints_2d, skeleton))))
-        straight, mirrored = both.chunk(2)
-        return (straight + mirror(mirrored, skeleton)) / 2
+        if self.flip_test:
+            return flip_averaged(self.lifter, keypoints_2d)
+        plain: Tensor = self.lifter(keypoints_2d)
+        return plain
 
     def target(self, batch: WindowBatch) -> Tensor:
         """Return the true poses of a batch: (B, 1, J, 3) metres relative to the root, camera frame.

@@ -19,13 +19,16 @@ from numpy.typing import ArrayLike, NDArray
 from liftpose.skeletons import Skeleton
 
 __all__ = [
+    "DARK_PALETTE",
     "GHOST",
     "LEFT",
+    "LIGHT_PALETTE",
     "MIDDLE",
     "RIGHT",
     "as_float64",
     "as_joints",
     "bone_colours",
+    "bone_sides",
     "draw_bones",
     "project_upright",
 ]
@@ -44,6 +47,12 @@ MIDDLE: Final = "#222222"
 
 GHOST: Final = "#b9b9c0"
 """All bones of a truth that lies under a prediction."""
+
+LIGHT_PALETTE: Final = {"left": LEFT, "right": RIGHT, "middle": MIDDLE, "ghost": GHOST}
+"""Side of a bone -> its colour on a light background."""
+
+DARK_PALETTE: Final = {"left": "#978afc", "right": "#f0912b", "middle": "#f2f2f6", "ghost": "#50504a"}
+"""Side of a bone -> its colour on a dark background: the same hues, told apart as well."""
 
 # A rim as long as its bone would cut the other bones that meet at its ends.
 _SHORTER: Final = np.array([[0.85, 0.15], [0.15, 0.85]])
@@ -121,6 +130,23 @@ def project_upright(
     return np.stack([right, up], axis=-1), depth
 
 
+def bone_sides(skeleton: Skeleton) -> list[str]:
+    """Return the side of the bone that ends in each joint.
+
+    Args:
+        skeleton: The skeleton.
+
+    Returns:
+        J times "left", "right" or "middle"; a bone has the side of the joint where it ends, so both hips count as
+        sides. The root's entry stands for no bone.
+    """
+    sides = ["middle"] * len(skeleton)
+    for joints, side in ((skeleton.left, "left"), (skeleton.right, "right")):
+        for joint in joints:
+            sides[joint] = side
+    return sides
+
+
 def bone_colours(skeleton: Skeleton) -> list[str]:
     """Return the colour of the bone that ends in each joint.
 
@@ -128,14 +154,9 @@ def bone_colours(skeleton: Skeleton) -> list[str]:
         skeleton: The skeleton.
 
     Returns:
-        J colours; a bone has the side of the joint where it ends, so both hips count as sides. The root's entry stands
-        for no bone.
+        J colours, those of :func:`bone_sides`. The root's entry stands for no bone.
     """
-    colours = [MIDDLE] * len(skeleton)
-    for joints, colour in ((skeleton.left, LEFT), (skeleton.right, RIGHT)):
-        for joint in joints:
-            colours[joint] = colour
-    return colours
+    return [LIGHT_PALETTE[side] for side in bone_sides(skeleton)]
 
 
 def draw_bones(

@@ -59,6 +59,7 @@ def draw_sequence(
     skeleton: Skeleton,
     *,
     title: str | None = None,
+    label: str = "Prediction",
     errors_mm: torch.Tensor | ArrayLike | None = None,
     frames: int = 8,
     fps: float | None = None,
@@ -76,6 +77,7 @@ def draw_sequence(
             in the poses.
         skeleton: The joint order of all three.
         title: A line above the picture.
+        label: What the first poses are, at the left of their rows.
         errors_mm: N errors in millimetres, written under the predicted poses. None writes the mean per-joint error
             where there is a truth.
         frames: Number of moments, spread evenly from the first frame to the last; shorter sequences show every frame.
@@ -105,9 +107,9 @@ def draw_sequence(
     together = [poses] if true_poses is None else [poses, true_poses]
     window = _space_window(together, [_TURNED, _SIDE], len(shown))
     notes = () if errors is None else tuple(_in_millimetres(errors[frame]) for frame in shown)
-    rows = [Row("prediction", "Prediction", _TURNED.words, window, notes)]
+    rows = [Row("prediction", label, _TURNED.words, window, notes)]
     if true_poses is None:
-        rows.append(Row("side", "Prediction", _SIDE.words, window))
+        rows.append(Row("side", label, _SIDE.words, window))
     else:
         rows.append(Row("truth", "Truth", _TURNED.words, window))
         rows.append(Row("both", "Both", _SIDE.words, window))

@@ -12,7 +12,7 @@ from liftpose.errors import LiftposeError
 from liftpose.weights.rie import rie_state_dict_from_public
 from liftpose.weights.torch_files import read_checkpoint
 
-__all__ = ["IDENTITY_ENTRY", "LifterWeights", "read_lifter_weights"]
+__all__ = ["IDENTITY_ENTRY", "LifterWeights", "lifter_weights_of", "read_lifter_weights"]
 
 PREFIX = "lifter."  # the name of the network in a task
 IDENTITY_ENTRY = "liftpose_lifter"
@@ -44,9 +44,24 @@ def read_lifter_weights(path: str | os.PathLike[str]) -> LifterWeights:
     Raises:
         LiftposeError: The file is missing or broken, or holds no lifter.
     """
-    content = read_checkpoint(path)
+    return lifter_weights_of(read_checkpoint(path), str(path))
+
+
+def lifter_weights_of(content: Mapping[str, Any], where: str) -> LifterWeights:
+    """Find the weights of a lifter in the contents of a checkpoint.
+
+    Args:
+        content: What :func:`liftpose.weights.read_checkpoint` gives.
+        where: What it was read from, for messages.
+
+    Returns:
+        The weights, and what else the file says about the lifter.
+
+    Raises:
+        LiftposeError: There is no lifter in it.
+    """
     if isinstance(content.get("model_pos"), Mapping):
-        return LifterWeights(rie_state_dict_from_public(content["model_pos"], str(path)), {})
+        return LifterWeights(rie_state_dict_from_public(content["model_pos"], where), {})
     weights = {
         name.removeprefix(PREFIX): value
         for name, value in content.get("state_dict", {}).items()
@@ -54,6 +69,6 @@ def read_lifter_weights(path: str | os.PathLike[str]) -> LifterWeights:
     }
     if not weights:
         raise LiftposeError(
-            f"{path}: expected the checkpoint of a lifter, found {', '.join(map(str, content)) or 'nothing'}"
+            f"{where}: expected the checkpoint of a lifter, found {', '.join(map(str, content)) or 'nothing'}"
         )
     return LifterWeights(weights, content.get(IDENTITY_ENTRY, {}))

@@ -1,0 +1,177 @@
+"""Lifters from their checkpoints alone, and the poses that they predict; no trainer, no configuration."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Final
+
+import numpy as np
+import torch
+import yaml
+from numpy.typing import NDArray
+
+from liftpose.data.recording import Recording
+from liftpose.data.windows import lifting_windows
+from liftpose.errors import LiftposeError
+from liftpose.models.lifter import Lifter, flip_averaged
+from liftpose.weights.lifters import lifter_weights_of
+from liftpose.weights.rie import load_rie
+from liftpose.weights.torch_files import read_checkpoint
+
+__all__ = ["LoadedLifter", "load_lifter", "predict_poses"]
+
+_OURS: Final = "liftpose."
+_CONFIG_ENTRY: Final = "liftpose_config"  # liftpose.callbacks.CONFIG_ENTRY, whose import takes seconds
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedLifter:
+    """A lifter that is ready to predict.
+
+    Attributes:
+        lifter: The network with its weights, in evaluation mode.
+        flip_test: Whether its predictions are averaged with those of mirrored windows, as in its training.
+        name: What it is and where it comes from, for people to read.
+    """
+
+    lifter: Lifter
+    flip_test: bool
+    name: str
+
+    def to(self, device: torch.device | str) -> LoadedLifter:
+        """Move the network to a device and return this object."""
+        self.lifter.to(device)
+        return self
+
+
+def load_lifter(path: str | os.PathLike[str]) -> LoadedLifter:
+    """Build a lifter from a checkpoint that ``liftpose fit`` or the public code of RIE has written.
+
+    A checkpoint of liftpose says which network it holds and with which options; those of RIE's authors tell by their
+    shapes. Nothing that lies in the file is run, and only networks of liftpose are built.
+
+    Args:
+        path: The checkpoint.
+
+    Returns:
+        The lifter, on the CPU.
+
+    Raises:
+        LiftposeError: The file is missing or broken, does not say what it holds, names a class that is no lifter of
+            liftpose, or its weights do not fit.
+    """
+    where = f"--ckpt_path {path}"
+    content = read_checkpoint(path)
+    if isinstance(content.get("model_pos"), Mapping):
+        return LoadedLifter(load_rie(path).requires_grad_(False), True, f"RIE of its authors ({path})")
+    task = _task_options(content, where)
+    lifter = _build(task.get("lifter"), where)
+    weights = lifter_weights_of(content, where)
+    lifter.check_identity(weights.identity, where)
+    try:
+        lifter.load_state_dict(weights.state_dict)
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[2].strip().split("\n")[0].strip() or str(error)
+        raise LiftposeError(
+            f"{where}: expected weights that fit its own {type(lifter).__name__}, found: {reason}"
+        ) from error
+    lifter.eval().requires_grad_(False)
+    name = type(lifter).__name__ + (f" stage {lifter.stage}" if lifter.encoder_names else "")
+    return LoadedLifter(lifter, bool(task.get("flip_test", True)), f"{name} ({path})")
+
+
+def predict_poses(
+    loaded: LoadedLifter,
+    recording: Recording,
+    *,
+    batch_size: int = 1024,
+    progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float32]:
+    """Predict the pose of every frame of a recording: the same numbers that ``liftpose predict`` writes.
+
+    Args:
+        loaded: The lifter; the work is done on its device.
+        recording: Keypoints in pixels, with a camera that says how large its pictures are.
+        batch_size: Number of windows that are predicted at once.
+        progress: Called with the number of frames done and of all frames.
+
+    Returns:
+        (N, J, 3) metres relative to the root, camera frame.
+
+    Raises:
+        LiftposeError: The joints are not those of the lifter, there is no camera or no frame, or a keypoint or a
+            predicted coordinate is not finite.
+        ValueError: ``batch_size`` is less than 1.
+    """
+    if batch_size < 1:
+        raise ValueError(f"expected a batch_size from 1 up, found {batch_size}")
+    lifter = loaded.lifter
+    if recording.skeleton != lifter.skeleton:
+        raise LiftposeError(
+            f"{recording.name}: expected the skeleton {lifter.skeleton.name} of the lifter {loaded.name}, found "
+            f"{recording.skeleton.name}"
+        )
+    state = next(iter((*lifter.parameters(), *lifter.buffers())), torch.empty(0))
+    windows = lifting_windows([recording], lifter.receptive_field, causal=lifter.causal).to(state.device)
+    lifter.eval()
+    poses = []
+    with torch.inference_mode():
+        for first in range(0, len(windows), batch_size):
+            numbers = torch.arange(first, min(first + batch_size, len(windows)))
+            keypoints = windows.gather(numbers).keypoints_2d.to(state.dtype)
+            pose = flip_averaged(lifter, keypoints) if loaded.flip_test else lifter(keypoints)
+            poses.append(pose[:, 0].float().cpu().numpy())
+            if progress is not None:
+                progress(int(numbers[-1]) + 1, len(windows))
+    result: NDArray[np.float32] = np.concatenate(poses)
+    if not np.isfinite(result).all():
+        raise LiftposeError(f"{loaded.name}: expected finite poses of {recording.name}, found others")
+    return result
+
+
+def _task_options(content: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """Return the options of the task that a checkpoint was trained with."""
+    options = content.get("hyper_parameters")
+    if isinstance(options, Mapping) and "lifter" in options:
+        return options
+    text = content.get(_CONFIG_ENTRY)
+    if isinstance(text, str):
+        try:
+            options = yaml.safe_load(text)["model"]["init_args"]
+        except (yaml.YAMLError, KeyError, TypeError):
+            options = None
+        if isinstance(options, Mapping) and "lifter" in options:
+            return options
+    found = ", ".join(map(str, content)) or "nothing"
+    raise LiftposeError(
+        f"{where}: expected a checkpoint of `liftpose fit`, which says what lifter it holds, found {found}"
+    )
+
+
+def _build(spec: Any, where: str) -> Lifter:
+    """Build the network that a checkpoint names, if it is one of liftpose."""
+    if not isinstance(spec, Mapping) or not isinstance(spec.get("class_path"), str):
+        raise LiftposeError(f"{where}: expected a lifter with its class_path, found {spec!r}")
+    name = spec["class_path"]
+    module, _, attribute = name.rpartition(".")
+    kind: Any = None
+    if f"{module}.".startswith(_OURS):
+        try:
+            kind = getattr(import_module(module), attribute, None)
+        except ImportError:
+            kind = None
+    if not isinstance(kind, type) or not issubclass(kind, Lifter) or kind is Lifter:
+        raise LiftposeError(f"{where}: expected a lifter of liftpose (liftpose.models.…), found {name}")
+    options = spec.get("init_args") or {}
+    known = inspect.signature(kind).parameters
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise LiftposeError(f"{where}: expected options of {name} ({', '.join(known)}), found {unknown[0]}")
+    try:
+        return kind(**options)
+    except (LiftposeError, TypeError, ValueError) as error:
+        raise LiftposeError(f"{where}: expected options that {name} takes, found: {error}") from error
