@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from liftpose.cli.parsing import OneLineParser
+from liftpose.cli.progress import progress_bar
 from liftpose.errors import LiftposeError
 
 __all__ = ["run"]
@@ -51,30 +51,11 @@ def mocap(words: Sequence[str]) -> int:
         )
     options = parser.parse_args(list(words)).as_dict()
     directory = Path(options.pop("directory"))
-    with _progress_bar() as show:
+    with progress_bar() as show:
         report = convert_mocap(directory, progress=show, **options)
     lines = [*report.lines(), *(f"wrote {path}" for path in report.files)]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
-
-
-@contextmanager
-def _progress_bar() -> Iterator[Callable[[int, int, str], None]]:
-    """Yield a function that shows the progress of clips; nothing is shown before it is first called."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    task = bar.add_task("clips", visible=False)
-
-    def show(number: int, count: int, name: str) -> None:
-        bar.start()
-        bar.update(task, completed=number, total=count, description=name or "done", visible=True)
-
-    try:
-        yield show
-    finally:
-        if bar.live.is_started:
-            bar.stop()
 
 
 KINDS: dict[str, Callable[[Sequence[str]], int]] = {"mocap": mocap}

@@ -14,18 +14,18 @@ def progress_bar() -> Iterator[Callable[[int, int, str], None]]:
 
     Yields:
         A function of the number done, the number of all, and what is being done; nothing is shown before it is first
-        called, and what is done next begins a new line.
+        called. What is done next gets a line of its own once the line before has come to its end, else its line.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    tasks: dict[str, TaskID] = {}
+    current: list[TaskID] = []
 
     def show(number: int, count: int, name: str) -> None:
-        if name not in tasks:
+        if not current or (bar.tasks[current[-1]].finished and number < count):
             bar.start()
-            tasks[name] = bar.add_task(name, total=count)
-        bar.update(tasks[name], completed=number, total=count)
+            current.append(bar.add_task(name, total=count))
+        bar.update(current[-1], completed=number, total=count, description=name or "done")
 
     try:
         yield show

@@ -55,6 +55,7 @@ VERB_USAGE = {
 usage: liftpose fit --config NAME.yaml [--config OVERLAY.yaml ...] [--KEY VALUE ...]
 
 Train a model. The run folder gets config.yaml, checkpoints/best.ckpt and last.ckpt, metrics.csv and pictures.
+SIGTERM and Ctrl-C save the state after the current batch; --ckpt_path last goes on with it.
 
 options
 {_CONFIG}\
@@ -72,6 +73,7 @@ often used
   --data.root DIR                  folder of the data set
   --data.batch_size N              windows of a batch, over all processes
   --logging.wandb MODE             offline (default), online or disabled
+  --saving.every_n_minutes X       save the state within an epoch too, every so often (default 10)
 
 {_MORE}""",
     "validate": f"""\
