@@ -154,8 +154,8 @@ class RunCheckpoints(Checkpoint):
         self._before_validation = None
         self._in_training = Agreement(self._group)
 
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Give the signals back."""
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Give the signals back: the training is over and saved."""
         self.signals.remove()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:

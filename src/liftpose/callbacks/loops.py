@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import pytorch_lightning as pl
 from pytorch_lightning.loops.fetchers import _DataFetcher
 from pytorch_lightning.loops.fit_loop import _FitLoop
+from pytorch_lightning.loops.progress import _BatchProgress
 from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
 
 from liftpose.errors import LiftposeError
@@ -94,6 +95,7 @@ class _RunEpochLoop(_TrainingEpochLoop):
         super().on_run_start(data_fetcher)
         # Here and not earlier: a loader that is started may draw from torch's generator, which is set back now.
         if self._continued and self._fit_loop.keeper.resume(self.trainer):
+            _forget_current(self.val_loop.batch_progress)
             self.on_advance_end(data_fetcher)
 
     def advance(self, data_fetcher: _DataFetcher) -> None:
@@ -125,6 +127,13 @@ def _start_at(loader: Any, batch: int) -> None:
             f"in the middle of one, found one after {batch} batches"
         )
     start_at(batch)
+
+
+def _forget_current(progress: _BatchProgress) -> None:
+    """Take the batches of a validation that was broken off out of the counters."""
+    for name, count in vars(progress.current).items():
+        setattr(progress.total, name, getattr(progress.total, name) - count)
+    progress.current.reset()
 
 
 def _nothing() -> None:
