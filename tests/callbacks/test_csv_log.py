@@ -46,12 +46,11 @@ def test_a_new_run_starts_a_new_file_and_leaves_other_files_alone(tmp_path: Path
 
 def test_rows_of_one_step_are_told_apart(tmp_path: Path) -> None:
     logger = RunCSVLogger(tmp_path)
+    assert logger.commit() == 0
     logger.log_metrics({"loss": 1.0}, step=5)
-    logger.save()
-    assert logger.rows == 1
+    assert logger.commit() == 1
     logger.log_metrics({"val": 2.0}, step=5)
-    logger.save()
-    assert logger.rows == 2
+    assert logger.commit() == 2
     RunCSVLogger(tmp_path, 1).log_metrics({"val": 2.0}, step=5)
     assert [row["loss"] for row in rows(tmp_path)] == ["1.0"]
 
@@ -70,5 +69,5 @@ def test_a_new_column_keeps_what_was_written_before(tmp_path: Path) -> None:
         logger.log_metrics(values, step=len(values))
         logger.save()
     assert [(row["loss"], row["val"]) for row in rows(tmp_path)] == [("1.0", ""), ("", "2.0"), ("3.0", "")]
-    assert logger.rows == 3
+    assert logger.commit() == 3
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.csv"]

@@ -217,8 +217,6 @@ class RunCheckpoints(Checkpoint):
 
     def _save(self, trainer: pl.Trainer, best: bool = False) -> None:
         """Write ``last.ckpt``, and ``best.ckpt`` too if the weights are the best so far."""
-        for logger in trainer.loggers:
-            logger.save()  # first: what the checkpoint counts as logged has to be on the disk
         checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
         checkpoint[RUN_ENTRY] = self._run_entry(trainer)
         failure = ""
@@ -248,7 +246,7 @@ class RunCheckpoints(Checkpoint):
             "surroundings": surroundings(trainer),
             "callback_metrics": {name: float(value) for name, value in trainer.callback_metrics.items()},
             "in_validation": self._before_validation is not None,
-            "csv_rows": csv_log.rows if csv_log else 0,
+            "csv_rows": csv_log.commit() if csv_log else 0,
             "wandb_id": wandb.version if wandb else None,
         }
 

@@ -40,10 +40,14 @@ class RunCSVLogger(CSVLogger):
             self._experiment = _Writer(self.log_dir, self._kept_rows)
         return self._experiment
 
-    @property
-    def rows(self) -> int:
-        """Number of rows in the file, once :meth:`save` has been called; 0 on all processes but the first."""
-        return self.experiment.rows if isinstance(self.experiment, _Writer) else 0
+    def commit(self) -> int:
+        """Write what has been logged and force it to the disk, so that a checkpoint can count on it.
+
+        Returns:
+            Number of rows in the file; 0 on all processes but the first.
+        """
+        self.save()
+        return self.experiment.commit() if isinstance(self.experiment, _Writer) else 0
 
     def log_hyperparams(self, params: Any = None) -> None:
         """Write nothing: ``config.yaml`` beside the file holds every option."""
@@ -81,6 +85,14 @@ class _Writer(ExperimentWriter):
                 writer.writerows(self.metrics)
         self.rows += len(self.metrics)
         self.metrics = []
+
+    def commit(self) -> int:
+        """Force the file to the disk and return its number of rows."""
+        path = Path(self.metrics_file_path)
+        if path.is_file():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+        return self.rows
 
     def _write_anew(self, rows: list[dict[str, Any]]) -> None:
         """Write the whole file, all or nothing."""
