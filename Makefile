@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 DEMO := demo
 
-.PHONY: help demo test test-oldest lint format clean
+.PHONY: help demo test test-oldest bench lint format clean
 
 help:
 	@echo "make demo    three stages of RIE on synthetic people, a table and a picture in $(DEMO)/"
 	@echo "make test    all tests"
 	@echo "make test-oldest  the same with the oldest versions that pyproject.toml admits, in an environment of its own"
+	@echo "make bench   times of the lifter's parts; beside the public implementation where LIFTPOSE_PEERS names a copy"
 	@echo "make lint    ruff and mypy"
 	@echo "make format  ruff format"
 	@echo "make clean   remove the environment, caches and what the demo made"
@@ -32,6 +33,11 @@ test-oldest:
 	$(VENV)-oldest/bin/python -m pip install --quiet --constraint constraints-oldest.txt torch
 	$(VENV)-oldest/bin/python -m pip install --quiet --constraint constraints-oldest.txt --editable '.[dev]'
 	$(VENV)-oldest/bin/python -m pytest -n 2 --dist worksteal
+
+# BENCH takes options of pytest, for example BENCH='-k gather'.
+bench: $(READY)
+	OMP_NUM_THREADS=$${LIFTPOSE_BENCH_THREADS:-1} $(BIN)/python -m pytest tests/benchmarks -q \
+		-o python_files='bench_*.py' --benchmark-disable-gc --benchmark-columns=min,median,rounds $(BENCH)
 
 lint: $(READY)
 	$(BIN)/ruff check .

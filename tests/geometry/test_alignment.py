@@ -10,7 +10,14 @@ from scipy.spatial import procrustes
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from liftpose.geometry.alignment import Similarity, rigid_alignment, similarity_alignment
+from liftpose.geometry.alignment import (
+    Similarity,
+    _closed_form_rotation,
+    _nearest_rotation,
+    rigid_alignment,
+    similarity_alignment,
+    similarity_errors,
+)
 
 Align = Callable[[Tensor, Tensor], Similarity]
 ALIGNMENTS = (similarity_alignment, rigid_alignment)
@@ -169,3 +176,97 @@ def test_shapes_that_do_not_belong_together_are_named(first: tuple[int, ...], se
     with pytest.raises(ValueError) as error:
         similarity_alignment(torch.zeros(first), torch.zeros(second))
     assert str(first) in str(error.value) and str(second) in str(error.value)
+
+
+def kabsch(source: Tensor, target: Tensor) -> Tensor:
+    """Aligned source of one pose in float64, by numpy's decomposition."""
+    x, y = source.double().numpy(), target.double().numpy()
+    x0, y0 = x - x.mean(0), y - y.mean(0)
+    u, s, vt = np.linalg.svd(y0.T @ x0)
+    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(u) * np.linalg.det(vt))])
+    rotation = (u * signs) @ vt
+    return torch.from_numpy((s * signs).sum() / (x0**2).sum() * x0 @ rotation.T + y.mean(0))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    seed=st.integers(0, 2**16),
+    joints=st.integers(3, 20),
+    flat=st.sampled_from([1.0, 1e-1, 1e-2, 1e-3, 1e-5, 0.0]),
+    thin=st.sampled_from([1.0, 1e-1, 1e-2, 1e-3, 0.0]),
+    mirrored=st.booleans(),
+    noise=st.sampled_from([0.0, 1e-3, 0.1, 1.0]),
+    size=st.sampled_from([1e-6, 1e-3, 1.0, 1e3, 1e6]),
+    single=st.booleans(),
+)
+def test_errors_are_those_of_a_decomposition(
+    seed: int, joints: int, flat: float, thin: float, mirrored: bool, noise: float, size: float, single: bool
+) -> None:
+    source = clouds(seed, joints) * torch.tensor([1.0, max(thin, flat), flat])  # down to planar and straight poses
+    target = source * torch.tensor([1.0, 1.0, -1.0]) if mirrored else source
+    target = target @ torch.tensor(Rotation.random(rng=seed).as_matrix()).T + noise * clouds(seed + 1, joints)
+    source, target = size * source, target + 0.3
+    if single:
+        source, target = source.float(), target.float()
+    expected = torch.linalg.vector_norm(kabsch(source, target) - target, dim=-1)
+    found = similarity_errors(source, target)
+    assert found.dtype == source.dtype
+    # Where the rotation is not unique any of the best may come out: only the sum of the squares is the same.
+    torch.testing.assert_close(
+        found.double().square().sum().sqrt(), expected.square().sum().sqrt(), rtol=1e-5, atol=1e-6 if single else 1e-9
+    )
+    singular = torch.linalg.svdvals((target - target.mean(0)).double().mT @ (source - source.mean(0)).double() / size)
+    if singular[1] - singular[2] > 1e-2 * singular[0]:
+        torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-5 if single else 1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**16),
+    values=st.tuples(*[st.floats(1e-9, 1.0)] * 3),
+    sign=st.sampled_from([1.0, -1.0]),
+    size=st.floats(-80, 80),
+)
+def test_the_closed_form_is_the_decomposition_where_it_says_so(
+    seed: int, values: tuple[float, float, float], sign: float, size: float
+) -> None:
+    extents = torch.tensor(sorted(values, reverse=True), dtype=torch.float64) * torch.tensor([1.0, 1.0, sign])
+    u, v = (torch.tensor(Rotation.random(rng=seed + k).as_matrix()) for k in range(2))
+    matrix = 10**size * (u * extents) @ v.T
+    rotation, exact = _closed_form_rotation(matrix.unsqueeze(-1))
+    if exact:
+        torch.testing.assert_close(rotation[..., 0], u @ v.T, rtol=0, atol=1e-9)
+    separate = extents / extents.norm()
+    stiffness = (separate[0] + separate[1]) * (separate[1] + separate[2]) * (separate[2] + separate[0])
+    assert exact or stiffness < 2e-3  # the fallback is for those that need it
+    torch.testing.assert_close(
+        (_nearest_rotation(matrix.unsqueeze(-1))[..., 0] * matrix).sum(), 10**size * extents.sum(), rtol=1e-12, atol=0
+    )
+
+
+def test_the_digits_of_a_pose_do_not_depend_on_its_batch() -> None:
+    source, target = clouds(21, 2100, 17), clouds(22, 2100, 17)  # more than one block
+    target[::3] = source[::3] * torch.tensor([1.0, 1.0, -1.0])
+    everything = similarity_errors(source, target)
+    for rows in (slice(0, 1), slice(5, 38), slice(2040, 2100)):
+        assert torch.equal(similarity_errors(source[rows], target[rows]), everything[rows])
+
+
+def test_the_errors_have_the_gradient_of_finite_differences() -> None:
+    source, target = clouds(23, 2, 6).requires_grad_(), clouds(24, 2, 6).requires_grad_()
+    assert torch.autograd.gradcheck(similarity_errors, (source, target))
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (5,), (2, 0), (2, 3)])
+def test_errors_of_any_batch_shape(shape: tuple[int, ...]) -> None:
+    source, target = clouds(25, *shape, 17).float(), clouds(26, *shape, 17)
+    found = similarity_errors(source, target)
+    moved = similarity_alignment(source, target).apply(source)
+    torch.testing.assert_close(found, (moved - target).norm(dim=-1), rtol=1e-9, atol=1e-9)
+
+
+def test_errors_of_degenerate_poses_are_nan() -> None:
+    source, target = clouds(27, 4, 17), clouds(28, 4, 17)
+    source[1], target[2], source[3, 2, 1] = 0.5, -7.0, torch.nan
+    assert similarity_errors(source, target).isnan().all(-1).tolist() == [False, True, True, True]
+    assert similarity_errors(source, target).isnan().any(-1).tolist() == [False, True, True, True]

@@ -108,8 +108,8 @@ def test_exchanging_two_parts_exchanges_their_features() -> None:
     exchanged = x.clone()
     exchanged[:, :, arms], exchanged[:, :, legs] = x[:, :, legs], x[:, :, arms]
     order = [PARTS.index(p) for p in ("torso", "left_leg", "left_arm", "right_leg", "right_arm")]
-    local = model.local_encoder(model.part_inputs(x))
-    torch.testing.assert_close(model.local_encoder(model.part_inputs(exchanged)), local[order])
+    local = model.local_encoder(model.raw_inputs(x))
+    torch.testing.assert_close(model.local_encoder(model.raw_inputs(exchanged)), local[order])
 
 
 def test_relative_encoding_by_hand() -> None:
@@ -167,9 +167,10 @@ def dilated(state: dict[str, Tensor], inputs: Tensor, widths: tuple[int, ...], c
 @pytest.mark.parametrize("widths", [(3, 3, 3), (3, 5), (5, 1, 3)])
 def test_strided_form_equals_the_dilated_form(widths: tuple[int, ...], causal: bool) -> None:
     model = tiny(filter_widths=widths, causal=causal).double()
-    inputs = model.part_inputs(keypoints(3, model.receptive_field, 17, 2).double())
-    expected = dilated(model.state_dict(), inputs.view(5, 3, model.receptive_field, -1), widths, causal)
-    torch.testing.assert_close(model.local_encoder(inputs), expected, rtol=1e-12, atol=1e-12)
+    x = keypoints(3, model.receptive_field, 17, 2).double()
+    encoded = model.part_inputs(x).view(5, 3, model.receptive_field, -1)
+    expected = dilated(model.state_dict(), encoded, widths, causal)
+    torch.testing.assert_close(model.local_encoder(model.raw_inputs(x)), expected, rtol=1e-12, atol=1e-12)
 
 
 def test_only_dropout_makes_training_random() -> None:

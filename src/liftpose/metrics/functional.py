@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from liftpose.geometry.alignment import similarity_alignment
+from liftpose.geometry.alignment import similarity_errors
 
 __all__ = [
     "AUC_THRESHOLDS",
@@ -125,8 +125,8 @@ def mpjpe(prediction: Tensor, target: Tensor, weights: Tensor | None = None) -> 
 def p_mpjpe_per_pose(prediction: Tensor, target: Tensor) -> Tensor:
     """Position error of every pose after the best similarity transform of the prediction (protocol 2, also PA-MPJPE).
 
-    The prediction is moved by `liftpose.geometry.alignment.similarity_alignment` (scale, rotation without reflection,
-    translation; float64 inside), then scored as in `mpjpe_per_pose`.
+    The prediction is moved as by `liftpose.geometry.alignment.similarity_alignment` (scale, rotation without
+    reflection, translation; float64 inside), then scored as in `mpjpe_per_pose`.
 
     Args:
         prediction: (..., J, 3) metres.
@@ -147,7 +147,7 @@ def p_mpjpe_per_pose(prediction: Tensor, target: Tensor) -> Tensor:
         tensor(nan)
     """
     prediction, target = _checked(prediction, target)
-    return mpjpe_per_pose(similarity_alignment(prediction, target).apply(prediction), target)
+    return similarity_errors(prediction, target).mean(-1)
 
 
 def p_mpjpe(prediction: Tensor, target: Tensor) -> Tensor:

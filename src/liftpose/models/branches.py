@@ -9,11 +9,13 @@ layers keep one weight per part, without padding, and pad when they are used.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from liftpose.models.branch_ops import Statistics, dropout_mask, normalise_activate_drop
 
 __all__ = [
     "NEGATIVE_SLOPE",
@@ -29,14 +31,11 @@ __all__ = [
 NEGATIVE_SLOPE = 0.2
 """Slope below zero of every leaky ReLU."""
 
-_DROPOUT_LEVELS = 2**16
-
 
 def dropout(features: Tensor, p: float) -> Tensor:
     """Set each element to zero with probability p and scale the others so that the mean stays.
 
-    On the CPU torch draws one number at a time, which takes as long as the matrix product before it. Here four elements
-    share one random 64-bit number, and p is rounded to a multiple of 2 ** -16; the scale is that of the rounded p.
+    On the CPU the random numbers are those of :func:`liftpose.models.branch_ops.dropout_mask`, cheaper than torch's.
 
     Args:
         features: Any shape, floating point.
@@ -47,13 +46,10 @@ def dropout(features: Tensor, p: float) -> Tensor:
     """
     if p == 0:
         return features
-    if features.device.type != "cpu":
+    if features.device.type != "cpu" or torch.compiler.is_compiling():
         return F.dropout(features, p)
-    count = features.numel()
-    numbers = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(2**63), None).view(torch.int16)[:count]
-    dropped = min(round(p * _DROPOUT_LEVELS), _DROPOUT_LEVELS - 1)
-    kept = numbers.view(features.shape) >= dropped - _DROPOUT_LEVELS // 2
-    return features * kept.to(features.dtype).mul_(_DROPOUT_LEVELS / (_DROPOUT_LEVELS - dropped))
+    kept, factor = dropout_mask(torch.Size((1, features.numel())), p)
+    return features * kept.view(features.shape).to(features.dtype).mul_(factor)
 
 
 class BranchLinear(nn.Module):
@@ -115,13 +111,17 @@ class PartConv(nn.Module):
             self.weights[part] = nn.Parameter(torch.empty(width, channels, out_channels))
             _init_uniform(width * channels, self.weights[part])
 
+    def padded_weight(self) -> Tensor:
+        """Return the weights of all parts as one (G, width, most channels of any part, out_channels), filled with 0."""
+        weights = [F.pad(w, (0, 0, 0, self.padded_channels - w.shape[1])) for w in self.weights.values()]
+        return torch.stack(weights)
+
     def forward(self, features: Tensor) -> Tensor:
         """Map (G, rows * width, most channels of any part) to (G, rows, out_channels).
 
         What stands in the channels beyond a part's own does not matter as long as it is finite.
         """
-        weights = [F.pad(w, (0, 0, 0, self.padded_channels - w.shape[1])) for w in self.weights.values()]
-        return _strided_conv(features, torch.stack(weights))
+        return _strided_conv(features, self.padded_weight())
 
 
 class PartLinear(nn.Module):
@@ -178,32 +178,65 @@ class BranchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(branches, channels))
         self.register_buffer("num_batches_tracked", torch.zeros(branches, dtype=torch.long))
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Map (G, rows, channels) to the same shape.
+    def forward(self, features: Tensor, residual: Tensor | None = None) -> Tensor:
+        """Map (G, rows, channels) to the same shape, and add a residual of that shape.
+
+        In evaluation without gradients the result takes the place of the features.
 
         Raises:
             ValueError: In training there is only one row, which has no variance.
         """
-        if not self.training:
-            scale = self.weight * torch.rsqrt(self.running_var + self.eps)
-            shift = self.bias - self.running_mean * scale
-            return F.leaky_relu_(torch.addcmul(shift[:, None], features, scale[:, None]), NEGATIVE_SLOPE)
-        self.num_batches_tracked += 1
-        # Branch by branch: one branch's activations fit into the cache of a CPU core, and torch has no batch
-        # normalisation for this layout that does not copy it first. `unbind`, not indexing, keeps the backward short.
-        branches = zip(
-            features.unbind(),
-            self.running_mean.unbind(),
-            self.running_var.unbind(),
-            self.weight.unbind(),
-            self.bias.unbind(),
-            strict=True,
-        )
-        return torch.stack([self._train_branch(*branch) for branch in branches])
+        return self.each([features], None if residual is None else [residual])[0]
 
-    def _train_branch(self, features: Tensor, mean: Tensor, var: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        normalised = F.batch_norm(features, mean, var, weight, bias, True, self.momentum, self.eps)
-        return dropout(F.leaky_relu_(normalised, NEGATIVE_SLOPE), self.p)
+    def each(self, pieces: Sequence[Tensor], residuals: Sequence[Tensor] | None = None) -> list[Tensor]:
+        """Do the same with pieces (g, rows, channels) that hold g successive branches each.
+
+        Args:
+            pieces: All branches in order, in pieces of one size.
+            residuals: What is added to each piece, or None.
+
+        Returns:
+            As many pieces.
+
+        Raises:
+            ValueError: In training there is only one row, which has no variance.
+        """
+        if self.training:
+            self.num_batches_tracked += 1
+        count = len(pieces)
+        parts = (self.running_mean, self.running_var, self.weight, self.bias)
+        split = zip(*(torch.split(part, len(part) // count) for part in parts), strict=True)
+        step = self._train if self.training else self._evaluate
+        added: Sequence[Tensor | None] = residuals or [None] * count
+        return [step(piece, residual, *own) for piece, residual, own in zip(pieces, added, split, strict=True)]
+
+    def _evaluate(
+        self, features: Tensor, residual: Tensor | None, mean: Tensor, var: Tensor, weight: Tensor, bias: Tensor
+    ) -> Tensor:
+        """Normalise with the running statistics, activate, add; in place where no gradient is wanted."""
+        scale = weight * torch.rsqrt(var + self.eps)
+        shift = bias - mean * scale
+        if torch.is_grad_enabled():
+            activated = F.leaky_relu_(torch.addcmul(shift[:, None], features, scale[:, None]), NEGATIVE_SLOPE)
+            return activated if residual is None else residual + activated
+        # In place: on a CPU, fresh memory for large activations costs more than what is computed into it.
+        activated = F.leaky_relu_(features.mul_(scale[:, None]).add_(shift[:, None]), NEGATIVE_SLOPE)
+        return activated if residual is None else activated.add_(residual)
+
+    def _train(
+        self, features: Tensor, residual: Tensor | None, mean: Tensor, var: Tensor, weight: Tensor, bias: Tensor
+    ) -> Tensor:
+        compiled = torch.compiler.is_compiling()  # a compiler joins the layers itself
+        if features.device.type == "cpu" and not (compiled or torch.is_autocast_enabled("cpu")):
+            statistics = Statistics(mean, var, self.momentum, self.eps)
+            return normalise_activate_drop(features, weight, bias, statistics, NEGATIVE_SLOPE, self.p, residual)
+        # torch has no batch normalisation for this layout that does not copy it first.
+        branches = zip(features.unbind(), mean.unbind(), var.unbind(), weight.unbind(), bias.unbind(), strict=True)
+        normalised = torch.stack(
+            [F.batch_norm(*branch, training=True, momentum=self.momentum, eps=self.eps) for branch in branches]
+        )
+        activated = dropout(F.leaky_relu_(normalised, NEGATIVE_SLOPE), self.p)
+        return activated if residual is None else residual + activated
 
 
 class BranchFCBlocks(nn.Module):
@@ -229,7 +262,7 @@ class BranchFCBlocks(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (G, rows, in_features) to what ``output`` makes of (G, rows, hidden_dim)."""
-        hidden: Tensor = self.input_norm(self.input(features))
+        hidden = _normalised(self.input, self.input_norm, features)
         for block in self.blocks:
             hidden = block(hidden)
         result: Tensor = self.output(hidden)
@@ -247,9 +280,18 @@ class _FCResidual(nn.Module):
         self.second_norm = BranchNorm(branches, features, p)
 
     def forward(self, features: Tensor) -> Tensor:
-        hidden = self.first_norm(self.first(features))
-        result: Tensor = features + self.second_norm(self.second(hidden))
+        hidden = _normalised(self.first, self.first_norm, features)
+        return _normalised(self.second, self.second_norm, hidden, features)
+
+
+def _normalised(linear: BranchLinear, norm: BranchNorm, features: Tensor, residual: Tensor | None = None) -> Tensor:
+    """Apply a linear layer, then its normalisation."""
+    if norm.training or torch.is_grad_enabled():
+        result: Tensor = norm(linear(features), residual)
         return result
+    # In evaluation the layer's bias moves the mean instead of every element.
+    mean = norm.running_mean - linear.bias
+    return norm._evaluate(torch.bmm(features, linear.weight), residual, mean, norm.running_var, norm.weight, norm.bias)
 
 
 def _strided_conv(features: Tensor, weight: Tensor) -> Tensor:

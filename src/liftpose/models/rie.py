@@ -14,8 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from liftpose.errors import LiftposeError
+from liftpose.models.branch_ops import strided_conv
 from liftpose.models.branches import BranchConv, BranchFCBlocks, BranchLinear, BranchNorm, PartConv, PartLinear
 from liftpose.models.lifter import Lifter
+from liftpose.models.rie_columns import joint_columns, part_columns, raw_columns
 from liftpose.models.rie_state import describe_state_dict, differences, require_same_shapes
 from liftpose.skeletons import PARTS, Skeleton, get_skeleton
 
@@ -23,6 +25,12 @@ __all__ = ["RIE", "CurrentFrame", "relative_encoding"]
 
 CurrentFrame = Literal["auto", "middle", "last"]
 """Which frame of a window the encodings relate to."""
+
+_ROWS_IN_CACHE = 2592
+"""Rows of the first convolution's output that a CPU's cache holds, about; measured with 256 channels."""
+
+_WINDOWS_IN_CACHE = 512
+"""The same for the fully connected networks; fewer would read their weights too often."""
 
 
 class RIE(Lifter):
@@ -67,7 +75,7 @@ class RIE(Lifter):
 
     encoder_names: tuple[str, ...] = ("local_encoder", "global_encoder")
     _part_columns: Tensor
-    _other_parts: Tensor
+    _raw_columns: Tensor
     _joint_columns: Tensor
 
     def __init__(
@@ -120,10 +128,11 @@ class RIE(Lifter):
             output=PartLinear(hidden_dim, {name: 3 * len(indices) for name, indices in parts.items()}),
             p=fc_dropout,
         )
-        self.register_buffer("_part_columns", _part_columns(parts, joints), persistent=False)
-        self.register_buffer("_joint_columns", _joint_columns(parts), persistent=False)
-        others = [[other for other in range(branches) if other != branch] for branch in range(branches)]
-        self.register_buffer("_other_parts", torch.tensor(others), persistent=False)
+        raw, encoding = raw_columns(parts, joints, self.skeleton.root, self.filter_widths[0])
+        self.register_buffer("_raw_columns", raw, persistent=False)
+        self.local_encoder.register_buffer("_encoding", encoding, persistent=False)
+        self.register_buffer("_part_columns", part_columns(parts, joints), persistent=False)
+        self.register_buffer("_joint_columns", joint_columns(parts), persistent=False)
 
     def forward(self, keypoints_2d: Tensor) -> Tensor:
         """Estimate the pose of each window's current frame.
@@ -145,14 +154,31 @@ class RIE(Lifter):
                 f" filter widths {self.filter_widths} and the skeleton {self.skeleton.name},"
                 f" found {tuple(keypoints_2d.shape)}"
             )
+        if not self._in_blocks(keypoints_2d):
+            return self._estimate(self.local_encoder(self.raw_inputs(keypoints_2d)), keypoints_2d)
+        # In evaluation windows do not depend on each other: a few at a time stay in the cache.
+        few = max(1, _ROWS_IN_CACHE * self.filter_widths[0] // self.receptive_field)
+        poses = []
+        for block in torch.split(keypoints_2d, _WINDOWS_IN_CACHE):
+            local = [self.local_encoder(self.raw_inputs(windows)) for windows in torch.split(block, few)]
+            poses.append(self._estimate(torch.cat(local, dim=1), block))
+        return torch.cat(poses)
+
+    def _in_blocks(self, keypoints_2d: Tensor) -> bool:
+        """Whether the windows may be taken in blocks, and gain by it; an exported model must not hold their number."""
+        traced = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
+        return keypoints_2d.device.type == "cpu" and not (self.training or torch.is_grad_enabled() or traced)
+
+    def _estimate(self, local: Tensor, keypoints_2d: Tensor) -> Tensor:
+        """Map the body parts' features (parts, B, L) and the keypoints (B, T, J, 2) to poses (B, 1, J, 3)."""
         batch = keypoints_2d.shape[0]  # not len(), which would fix the batch in an exported model
-        local: Tensor = self.local_encoder(self.part_inputs(keypoints_2d))
         whole_body = self.global_encoder(keypoints_2d[None, :, self.current_frame].flatten(2)).expand_as(local)
         if self.stage == 1:
             features = torch.cat([local, whole_body], dim=2)
         else:
-            others = local[self._other_parts].transpose(1, 2).flatten(2)
-            features = torch.cat([local, self.fusion(others), whole_body], dim=2)
+            parts = local.unbind()
+            others = [torch.cat(parts[:part] + parts[part + 1 :], dim=1) for part in range(len(parts))]
+            features = torch.cat([local, self.fusion(torch.stack(others)), whole_body], dim=2)
         joints: Tensor = self.decoder(features).transpose(0, 1).flatten(1)
         return joints.index_select(1, self._joint_columns).reshape(batch, 1, len(self.skeleton), 3)
 
@@ -169,6 +195,23 @@ class RIE(Lifter):
         """
         encoded = relative_encoding(keypoints_2d, self.skeleton.root, self.current_frame).flatten(0, 1).flatten(1)
         return torch.stack([encoded.index_select(1, columns) for columns in self._part_columns])
+
+    def raw_inputs(self, keypoints_2d: Tensor) -> Tensor:
+        """Give each local encoder the coordinates that the encodings of its first convolution are made of.
+
+        Args:
+            keypoints_2d: (B, T, J, 2) normalised screen coordinates.
+
+        Returns:
+            (parts, B * T / width, K), width that of the first convolution: what of a group of frames and of the current
+            frame the part needs, and some coordinate without meaning in a smaller part's remaining channels.
+        """
+        batch, frames, joints, _ = keypoints_2d.shape
+        width = self.filter_widths[0]
+        groups = keypoints_2d.reshape(batch, frames // width, width * 2 * joints)
+        current = keypoints_2d[:, self.current_frame].reshape(batch, 1, 2 * joints).expand(-1, frames // width, -1)
+        raw = torch.cat([groups, current], dim=2).flatten(0, 1)
+        return torch.stack([raw.index_select(1, columns) for columns in self._raw_columns])
 
     def set_batchnorm_momentum(self, momentum: float) -> None:
         """Set the weight of the newest batch in the running statistics of the local encoders.
@@ -213,6 +256,8 @@ class RIE(Lifter):
 class _LocalEncoder(nn.Module):
     """Reduces each body part's window to one feature by strided temporal convolutions."""
 
+    _encoding: Tensor
+
     def __init__(
         self,
         parts: Mapping[str, Sequence[int]],
@@ -232,12 +277,22 @@ class _LocalEncoder(nn.Module):
         )
         self.shrink = BranchLinear(branches, channels, latent_dim)
 
-    def forward(self, part_inputs: Tensor) -> Tensor:
-        """Map (parts, B * T, 6 n) to (parts, B, L)."""
-        hidden = self.expand_norm(self.expand(part_inputs))
+    def forward(self, raw_inputs: Tensor) -> Tensor:
+        """Map (parts, B * T / width, K) to (parts, B, L)."""
+        # On a CPU one part at a time: its activations are small enough for the cache and for memory that is at hand,
+        # and its matrix products large enough to be as fast as one for all parts.
+        parts = len(raw_inputs)
+        size = 1 if raw_inputs.device.type == "cpu" else parts
+        # The encodings are linear, so they go into the weights instead of into every window.
+        weight = torch.bmm(self._encoding, self.expand.padded_weight().flatten(1, 2))
+        hidden = [
+            torch.bmm(piece, w)
+            for piece, w in zip(torch.split(raw_inputs, size), torch.split(weight, size), strict=True)
+        ]
+        hidden = self.expand_norm.each(hidden)
         for block in self.blocks:
             hidden = block(hidden)
-        result: Tensor = self.shrink(hidden)
+        result: Tensor = self.shrink(torch.cat(hidden))
         return result
 
 
@@ -254,13 +309,17 @@ class _TemporalBlock(nn.Module):
         self.mix = BranchConv(branches, 1, channels, channels)
         self.mix_norm = BranchNorm(branches, channels, dropout)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Map (parts, rows * width, C) to (parts, rows, C)."""
-        branches, _, channels = features.shape
-        carried = features.view(branches, -1, self.width, channels)[:, :, self.carried]
-        hidden = self.conv_norm(self.conv(features))
-        result: Tensor = carried + self.mix_norm(self.mix(hidden))
-        return result
+    def forward(self, pieces: list[Tensor]) -> list[Tensor]:
+        """Map pieces of (parts, rows * width, C) to pieces of (parts, rows, C)."""
+        size = len(self.conv.weight) // len(pieces)
+        joined = [
+            strided_conv(piece, weight, self.carried)
+            for piece, weight in zip(pieces, torch.split(self.conv.weight, size), strict=True)
+        ]
+        hidden = self.conv_norm.each([convolved for convolved, _ in joined])
+        weights = torch.split(self.mix.weight.flatten(1, 2), size)
+        mixed = [torch.bmm(piece, weight) for piece, weight in zip(hidden, weights, strict=True)]
+        return self.mix_norm.each(mixed, [carried for _, carried in joined])
 
 
 def relative_encoding(keypoints_2d: Tensor, root: int, current_frame: int) -> Tensor:
@@ -313,24 +372,3 @@ def _checked_parts(skeleton: Skeleton) -> dict[str, tuple[int, ...]]:
         if not skeleton.parts.get(part):
             raise LiftposeError(f"skeleton {skeleton.name}: expected joints of the part {part}, found none")
     return {part: tuple(skeleton.parts[part]) for part in PARTS}
-
-
-def _part_columns(parts: Mapping[str, Sequence[int]], joints: int) -> Tensor:
-    """Return (parts, 6 n): where each part's channels stand in the flattened encoding of all joints."""
-    widest = 6 * max(map(len, parts.values()))
-    columns = []
-    for members in parts.values():
-        own = [2 * (kind * joints + joint) + axis for kind in range(3) for joint in members for axis in range(2)]
-        columns.append(own + own[:1] * (widest - len(own)))
-    return torch.tensor(columns)
-
-
-def _joint_columns(parts: Mapping[str, Sequence[int]]) -> Tensor:
-    """Return (3 J,): where each joint's coordinates stand in the decoders' padded outputs, one part after the other."""
-    widest = 3 * max(map(len, parts.values()))
-    start = {
-        joint: branch * widest + 3 * place
-        for branch, members in enumerate(parts.values())
-        for place, joint in enumerate(members)
-    }
-    return torch.tensor([start[joint] + axis for joint in sorted(start) for axis in range(3)])

@@ -1,0 +1,83 @@
+"""The benchmarks do what they say, at small sizes; nothing is timed here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from measuring import Row, count_flops, rates, table
+from peer import load_peer, why_not
+from work import Size, Work, epoch, evaluation, gather, metric, training_step
+
+TINY = Size(channels=4, latent_dim=4, sequences=2, length=12)
+
+
+def pieces() -> dict[str, Callable[..., Work]]:
+    return {
+        "gather": lambda peer: gather(peer, TINY, 9, 5),
+        "training step": lambda peer: training_step(peer, TINY, 9, 3, 4),
+        "evaluation": lambda peer: evaluation(peer, TINY, 9, 4),
+        "p_mpjpe": lambda peer: metric(peer, "p_mpjpe", 10),
+        "n_mpjpe": lambda peer: metric(peer, "n_mpjpe", 10),
+        "mpjve": lambda peer: metric(peer, "mpjve", 10),
+        "epoch": lambda peer: epoch(peer, TINY._replace(length=3), 3, 4),
+    }
+
+
+@pytest.mark.parametrize("name", pieces())
+def test_work_runs_again_and_again(name: str) -> None:
+    work = pieces()[name](None)
+    for _ in range(12 if name == "gather" else 2):  # more often than there are batches
+        work.ours()
+    assert work.theirs is None and work.count > 0
+
+
+@pytest.mark.parametrize("name", ["gather", "p_mpjpe", "n_mpjpe", "mpjve"])
+def test_both_have_the_same_result(name: str) -> None:
+    peer = load_peer()
+    if peer is None:
+        pytest.skip(str(why_not()))
+    work = pieces()[name](peer)
+    assert work.theirs is not None
+    for _ in range(9):  # the full batches of an epoch
+        ours, theirs = work.ours(), work.theirs()
+        if name == "gather":
+            torch.testing.assert_close(ours.keypoints_2d, theirs[0], rtol=0, atol=0)
+            assert ours.poses_3d.shape == theirs[1].shape
+        else:
+            assert float(ours) == pytest.approx(float(theirs), rel=1e-5)
+
+
+def test_the_operations_of_a_product_are_counted() -> None:
+    a, b = torch.rand(3, 4), torch.rand(4, 5)
+    assert count_flops(lambda: a @ b) == 2 * 3 * 4 * 5
+
+
+def test_the_table_shows_ratio_and_share() -> None:
+    row = Row("some work", metric(None, "mpjpe", 4), wanted=2.0, flops=1000)
+    row.ours, row.theirs, row.machine = [0.5, 1.0], [1.5, 2.0], [(4000.0, 1.0), (2000.0, 1.0)]
+    header, rule, line = table([row])
+    assert header.count("|") == rule.count("|") == line.count("|")
+    assert "2.50 (2.00 to 3.00)" in line and "50% sgemm" in line and "8 poses/s" in line
+
+
+def test_runs_take_turns() -> None:
+    seen: list[str] = []
+    work = Work(lambda: seen.append("ours"), lambda: seen.append("theirs"), moved=0, count=1, unit="poses")
+    row = Row("turns", work, repeats=2)
+    for _ in range(2):
+        row.before_each()
+        row.once()
+    assert seen == ["theirs", "theirs", "ours", "ours"] * 2
+    assert len(row.ours) == len(row.theirs) == len(row.machine) == len(row.ratios()) == 2
+
+
+def test_the_rates_of_the_machine_are_positive() -> None:
+    assert all(rate > 0 for rate in rates())
+
+
+def test_a_missing_copy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIFTPOSE_PEERS", "/nowhere")
+    assert load_peer() is None
+    assert "/nowhere" in str(why_not())
