@@ -12,8 +12,9 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from liftpose.callbacks import CONFIG_ENTRY, CheckpointFiles, ConfigFile, EarlierRun
+from liftpose.callbacks import CheckpointFiles, ConfigFile, EarlierRun
 from liftpose.errors import LiftposeError
+from liftpose.weights import CONFIG_ENTRY
 
 
 def process(rank: int) -> tuple[pl.Trainer, pl.LightningModule]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from liftpose.callbacks import CONFIG_ENTRY, RUN_ENTRY
+from liftpose.callbacks import RUN_ENTRY
 from liftpose.cli.checkpoints import (
     compare_runs,
     compare_weights,
@@ -20,6 +20,7 @@ from liftpose.cli.checkpoints import (
     refuse_to_shorten,
 )
 from liftpose.errors import LiftposeError
+from liftpose.weights import CONFIG_ENTRY
 
 TASK = "liftpose.tasks.LiftingTask"
 RIE = "liftpose.models.RIE"

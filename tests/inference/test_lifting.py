@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from liftpose.callbacks import CONFIG_ENTRY
 from liftpose.data import Recording
 from liftpose.errors import LiftposeError
 from liftpose.formats import find_dataset_files, read_h36m, read_predictions
-from liftpose.inference import LoadedLifter, lifting, load_lifter, predict_poses
+from liftpose.inference import LoadedLifter, load_lifter, predict_poses
 from liftpose.models import RIE, LinearLifter
 from liftpose.skeletons import HUMANEVA_15, mirror
 from liftpose.weights import load_rie
@@ -107,7 +106,6 @@ def test_the_configuration_serves_where_the_hyper_parameters_are_missing(trained
     assert loaded.flip_test == other.flip_test
     for name, value in other.lifter.state_dict().items():
         assert torch.equal(loaded.lifter.state_dict()[name], value)
-    assert lifting._CONFIG_ENTRY == CONFIG_ENTRY
 
 
 def set_class(name: str) -> Callable[[dict[str, Any]], None]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from liftpose.callbacks import CONFIG_ENTRY
+from liftpose.weights import CONFIG_ENTRY
 
 __all__ = ["differences_of_runs"]
 

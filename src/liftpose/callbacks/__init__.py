@@ -6,13 +6,12 @@ from liftpose.callbacks.checkpoint import RunCheckpoints
 from liftpose.callbacks.csv_log import RunCSVLogger
 from liftpose.callbacks.pictures import PosePicture, TrainingCurves
 from liftpose.callbacks.predictions import PredictionFiles
-from liftpose.callbacks.run_files import CONFIG_ENTRY, CheckpointFiles, ConfigFile, EarlierRun
+from liftpose.callbacks.run_files import CheckpointFiles, ConfigFile, EarlierRun
 from liftpose.callbacks.run_state import RUN_ENTRY
 from liftpose.callbacks.stop import is_first_process
 from liftpose.callbacks.tables import ResultTables
 
 __all__ = [
-    "CONFIG_ENTRY",
     "RUN_ENTRY",
     "CheckpointFiles",
     "ConfigFile",

@@ -15,12 +15,9 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from liftpose.formats import write_atomically, write_text
-from liftpose.weights.torch_files import read_checkpoint
+from liftpose.weights import CONFIG_ENTRY, read_checkpoint
 
-__all__ = ["CONFIG_ENTRY", "CheckpointFiles", "ConfigFile", "EarlierRun"]
-
-CONFIG_ENTRY = "liftpose_config"
-"""Name of the entry in which a checkpoint holds the configuration of its run as YAML."""
+__all__ = ["CheckpointFiles", "ConfigFile", "EarlierRun"]
 
 RESULTS = ("training_curves.png", "prediction.png", "test_table.csv", "test_results.json")
 """What a run makes from its weights; the CSV log and the configuration are written anew when a run starts."""

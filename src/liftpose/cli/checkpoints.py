@@ -25,9 +25,9 @@ from typing import Any
 import yaml
 from torch import Tensor
 
-from liftpose.callbacks import CONFIG_ENTRY, RUN_ENTRY, is_first_process
+from liftpose.callbacks import RUN_ENTRY, is_first_process
 from liftpose.errors import LiftposeError
-from liftpose.weights.torch_files import read_checkpoint
+from liftpose.weights import CONFIG_ENTRY, read_checkpoint
 
 __all__ = [
     "compare_runs",

@@ -18,14 +18,13 @@ from liftpose.data.recording import Recording
 from liftpose.data.windows import lifting_windows
 from liftpose.errors import LiftposeError
 from liftpose.models.lifter import Lifter, flip_averaged
-from liftpose.weights.lifters import lifter_weights_of
+from liftpose.weights.lifters import CONFIG_ENTRY, lifter_weights_of
 from liftpose.weights.rie import load_rie
 from liftpose.weights.torch_files import read_checkpoint
 
 __all__ = ["LoadedLifter", "load_lifter", "predict_poses"]
 
 _OURS: Final = "liftpose."
-_CONFIG_ENTRY: Final = "liftpose_config"  # liftpose.callbacks.CONFIG_ENTRY, whose import takes seconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +137,7 @@ def _task_options(content: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     options = content.get("hyper_parameters")
     if isinstance(options, Mapping) and "lifter" in options:
         return options
-    text = content.get(_CONFIG_ENTRY)
+    text = content.get(CONFIG_ENTRY)
     if isinstance(text, str):
         try:
             options = yaml.safe_load(text)["model"]["init_args"]

@@ -12,9 +12,12 @@ from liftpose.errors import LiftposeError
 from liftpose.weights.rie import rie_state_dict_from_public
 from liftpose.weights.torch_files import read_checkpoint
 
-__all__ = ["IDENTITY_ENTRY", "LifterWeights", "lifter_weights_of", "read_lifter_weights"]
+__all__ = ["CONFIG_ENTRY", "IDENTITY_ENTRY", "LifterWeights", "lifter_weights_of", "read_lifter_weights"]
 
 PREFIX = "lifter."  # the name of the network in a task
+CONFIG_ENTRY = "liftpose_config"
+"""Name of the entry in which a checkpoint holds the configuration of its run as YAML."""
+
 IDENTITY_ENTRY = "liftpose_lifter"
 """Name of the entry in which a checkpoint says what the shapes of its weights do not tell."""
 
