@@ -12,7 +12,7 @@ import liftpose
 SOURCE = Path(liftpose.__file__).parent
 # From the ground up; names on one floor may not import each other unless they are one package.
 FLOORS = (
-    ("errors",),
+    ("errors", "processes"),
     ("skeletons",),
     ("geometry",),
     ("metrics", "losses"),
@@ -29,7 +29,8 @@ HEIGHT = {name: height for height, names in enumerate(FLOORS) for name in names}
 # Pairs on one floor in which the first may import the second: a callback shows what a task has made.
 NEIGHBOURS = {("callbacks", "tasks"), ("metrics", "losses"), ("losses", "metrics")}
 MODULES = sorted(path.relative_to(SOURCE) for path in SOURCE.rglob("*.py") if len(path.relative_to(SOURCE).parts) > 1)
-MODULES += [Path(f"{name}.py") for name in ("errors", "skeletons", "losses") if (SOURCE / f"{name}.py").exists()]
+FILES = ("errors", "processes", "skeletons", "losses")
+MODULES += [Path(f"{name}.py") for name in FILES if (SOURCE / f"{name}.py").exists()]
 
 
 def imported_floors(path: Path) -> set[str]:

@@ -12,12 +12,18 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor
+from pytorch_lightning.callbacks import (
+    EarlyStopping,
+    GradientAccumulationScheduler,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    WeightAveraging,
+)
 from torch import Tensor
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
+from torch.utils.data import DataLoader
 
 from liftpose.callbacks import CheckpointFiles, RunCheckpoints, RunCSVLogger
-from liftpose.callbacks.checkpoint import same_file
 from liftpose.datamodules import H36MDataModule
 from liftpose.errors import LiftposeError, RunStopped
 from liftpose.models import RIE, LinearLifter
@@ -89,10 +95,15 @@ def trainer(folder: Path, epochs: int, callbacks: list[pl.Callback], kept_rows: 
 
 
 def run(
-    task: LiftingTask, root: Path, folder: Path, callbacks: list[pl.Callback] | None = None, resume: bool = False
+    task: LiftingTask,
+    root: Path,
+    folder: Path,
+    callbacks: list[pl.Callback] | None = None,
+    resume: bool = False,
+    kind: type[H36MDataModule] = H36MDataModule,
 ) -> pl.Trainer:
     """Train, from the beginning or from the last checkpoint, as Python users do."""
-    data = H36MDataModule(root=str(root), batch_size=32, train_subjects=["S1"], validation_subjects=["S9"])
+    data = kind(root=str(root), batch_size=32, train_subjects=["S1"], validation_subjects=["S9"])
     last = folder / "checkpoints/last.ckpt"
     rows = torch.load(last, weights_only=True)["liftpose_run"]["csv_rows"] if resume else None
     fitting = trainer(folder, 1 if isinstance(task, RegressionTask) else 3, callbacks or [], rows)
@@ -188,33 +199,16 @@ def test_a_save_that_fails_anywhere_leaves_a_good_checkpoint(
 
         with monkeypatch.context() as patch:
             patch.setattr(Path, "replace", fail)
-            if fatal < 3:  # previous, best, last
-                with pytest.raises(LiftposeError, match=r"no space left on the disk; .*last.ckpt is as it was before"):
+            if fatal < 3:  # previous, last, best
+                with pytest.raises(
+                    LiftposeError, match=r"no space left on the disk; .*last.ckpt is the last checkpoint"
+                ):
                     keeper._save(fitting, best=True)
             else:
                 keeper._save(fitting, best=True)
         assert {path.name for path in folder.iterdir()} == set(contents)
         for name in contents:
             assert torch.load(folder / name, weights_only=True)["global_step"] > 0
-        if fatal < 3:
-            assert (folder / "last.ckpt").read_bytes() == contents["last.ckpt"]
-
-
-@pytest.mark.parametrize("linked", [True, False])
-def test_a_second_name(linked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not linked:
-        monkeypatch.setattr(os, "link", _no_links)
-    (tmp_path / "a").write_bytes(b"new")
-    (tmp_path / "b").write_bytes(b"old")
-    same_file(tmp_path / "a", tmp_path / "b")
-    same_file(tmp_path / "a", tmp_path / "b")
-    assert (tmp_path / "b").read_bytes() == b"new"
-    assert os.path.samefile(tmp_path / "a", tmp_path / "b") is linked
-    assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
-
-
-def _no_links(*_: object) -> None:
-    raise OSError(95, "Operation not supported")
 
 
 def test_the_best_epoch_is_not_the_last(h36m_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,3 +232,77 @@ def test_sums_that_would_be_lost_are_refused(h36m_root: Path, tmp_path: Path) ->
 
     with pytest.raises(ValueError, match="mean_loss: expected a metric for the mean over an epoch"):
         run(Careless(rie()), h36m_root, tmp_path)
+
+
+# ------------------------------------------------------------------------------------------------ more ways to go on
+class Averaging(WeightAveraging):
+    """Averages that take the place of the weights during a validation."""
+
+    def __init__(self) -> None:
+        super().__init__(avg_fn=lambda averaged, current, _: 0.9 * averaged + 0.1 * current)
+
+
+CALLBACKS: dict[str, Callable[[], pl.Callback]] = {
+    "averaging": Averaging,
+    "accumulation": lambda: GradientAccumulationScheduler({0: 1, 1: 3}),
+    "early end": lambda: EarlyStopping("val_mpjpe_mm", patience=0, mode="max"),
+    "user's checkpoints": lambda: ModelCheckpoint(monitor="val_mpjpe_mm", save_on_train_epoch_end=True),
+}
+
+
+@pytest.mark.parametrize("stop", [{"batch": 16}, {"validation": 1}], ids=["batch", "validation"])
+@pytest.mark.parametrize("name", CALLBACKS)
+def test_callbacks_go_on_too(name: str, stop: dict[str, int], h36m_root: Path, tmp_path: Path) -> None:
+    straight = run(TASKS["published"](), h36m_root, tmp_path / "straight", [CALLBACKS[name]()])
+    with pytest.raises(RunStopped):
+        run(TASKS["published"](), h36m_root, tmp_path / "cut", [CALLBACKS[name](), SignalAt(**stop)])
+    resumed = run(TASKS["published"](), h36m_root, tmp_path / "cut", [CALLBACKS[name]()], resume=True)
+    one, other = (pathless(state(fitting)) for fitting in (straight, resumed))
+    assert_equal(one, other)
+    again = run(TASKS["published"](), h36m_root, tmp_path / "cut", [CALLBACKS[name]()], resume=True)
+    assert again.global_step == straight.global_step  # a run that is over stays over, also one that has ended early
+
+
+def pathless(content: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what names files, which lie in another folder."""
+    for name, known in content["callbacks"].items():
+        if name.startswith("ModelCheckpoint"):
+            content["callbacks"][name] = {
+                key: value
+                for key, value in known.items()
+                if "path" not in key and "dir" not in key and "models" not in key
+            }
+    return content
+
+
+class Workers(H36MDataModule):
+    """Batches that other processes prepare ahead of time."""
+
+    def train_dataloader(self) -> Any:
+        own = super().train_dataloader()
+        return DataLoader(
+            own.dataset, batch_size=None, sampler=own.sampler, generator=own.generator, num_workers=2, prefetch_factor=2
+        )
+
+
+def test_batches_of_workers_go_on(h36m_root: Path, tmp_path: Path) -> None:
+    straight = run(TASKS["published"](), h36m_root, tmp_path / "straight", kind=Workers)
+    with pytest.raises(RunStopped):
+        run(TASKS["published"](), h36m_root, tmp_path / "cut", [SignalAt(batch=16)], kind=Workers)
+    resumed = run(TASKS["published"](), h36m_root, tmp_path / "cut", resume=True, kind=Workers)
+    assert_equal(state(straight), state(resumed))
+
+
+def test_a_loader_that_cannot_begin_within_an_epoch_is_named(h36m_root: Path, tmp_path: Path) -> None:
+    class Shuffled(H36MDataModule):
+        """Lets torch draw the order."""
+
+        def train_dataloader(self) -> Any:
+            return DataLoader(self.windows("train"), shuffle=True)  # type: ignore[arg-type]
+
+    with pytest.raises(RunStopped):
+        run(TASKS["published"](), h36m_root, tmp_path, [SignalAt(batch=16)])
+    with pytest.raises(
+        LiftposeError, match="because RandomSampler cannot begin within an epoch, found one after 5 batches"
+    ):
+        run(TASKS["published"](), h36m_root, tmp_path, resume=True, kind=Shuffled)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import pytest
+
 from liftpose.callbacks import RunCSVLogger
 
 
@@ -71,3 +73,11 @@ def test_a_new_column_keeps_what_was_written_before(tmp_path: Path) -> None:
     assert [(row["loss"], row["val"]) for row in rows(tmp_path)] == [("1.0", ""), ("", "2.0"), ("3.0", "")]
     assert logger.commit() == 3
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.csv"]
+
+
+def test_rows_that_are_missing_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path, range(4))
+    assert RunCSVLogger(tmp_path, 4).commit() == 4
+    assert not caplog.text
+    assert RunCSVLogger(tmp_path, 6).commit() == 4
+    assert "found 4 of the 6 rows before the checkpoint" in caplog.text

@@ -76,14 +76,29 @@ class OtherProcess:
         torch.maximum(numbers, torch.tensor([stop_wanted, save_wanted, self.microseconds]), out=numbers)
 
 
-@pytest.mark.parametrize(("microseconds", "between"), [(200_000, 5), (3_000_000, 0), (1_000, 100)])
+@pytest.mark.parametrize(
+    ("microseconds", "waits"),
+    [(200_000, [1, 3, 5, 5]), (3_000_000, [0, 0, 0, 0]), (1_000, [1, 3, 7, 15, 30, 30])],
+)
 def test_processes_exchange_about_once_a_second(
-    microseconds: int, between: int, monkeypatch: pytest.MonkeyPatch
+    microseconds: int, waits: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = OtherProcess([(0, 0), (0, 1), (15, 0)], microseconds)
+    other = OtherProcess([(0, 0), (0, 1), *[(15, 0)] * len(waits)], microseconds)
     monkeypatch.setattr(stop.distributed, "all_reduce", other.all_reduce)
-    agreement = Agreement(group="all", seconds=1.0, most_calls=100)
-    decisions = [agreement.decide(2, save=False) for _ in range(2 * (between + 1) + 1)]
-    assert other.exchanges == 3
-    silent = [Decision(0, False)] * between
-    assert decisions == [Decision(2, False), *silent, Decision(2, True), *silent, Decision(15, False)]
+    agreement = Agreement(group="all", seconds=1.0, most_calls=30)
+    wanted = [Decision(2, False), Decision(2, True), *[Decision(15, False)] * len(waits)]
+    for decision, wait in zip(wanted, waits, strict=False):
+        assert agreement.decide(2, save=False) == decision
+        assert [agreement.decide(2, save=False) for _ in range(wait)] == [Decision(0, False)] * wait
+    assert other.exchanges == len(waits)
+
+
+def test_of_both_signals_sigterm_counts(signals: StopSignals, capfd: pytest.CaptureFixture[str]) -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert signals.received == signal.SIGTERM
+    with pytest.raises(KeyboardInterrupt):  # the second Ctrl-C, whatever came between
+        os.kill(os.getpid(), signal.SIGINT)
+    signals.install()
+    assert signals.received == 0  # another training
+    assert "stopping" in capfd.readouterr().err

@@ -131,11 +131,15 @@ def test_a_run_goes_on_with_the_same_data_and_precision() -> None:
 
 
 def test_a_run_cannot_become_shorter_than_it_is() -> None:
-    checkpoint = {"loops": {"fit_loop": {"epoch_progress": {"current": {"processed": 5}}}}}
+    progress = {"epoch_progress": {"current": {"processed": 5}}}
+    checkpoint = {"loops": {"fit_loop": progress}, "global_step": 50}
     for epochs in (5, 6, -1, None):
-        refuse_to_shorten(Path("a.ckpt"), epochs, checkpoint)
+        refuse_to_shorten(Path("a.ckpt"), {"max_epochs": epochs, "max_steps": -1}, checkpoint)
     with pytest.raises(LiftposeError, match=r"trainer.max_epochs: expected at least the 5 epochs of a.ckpt, found 4"):
-        refuse_to_shorten(Path("a.ckpt"), 4, checkpoint)
+        refuse_to_shorten(Path("a.ckpt"), {"max_epochs": 4, "max_steps": -1}, checkpoint)
+    refuse_to_shorten(Path("a.ckpt"), {"max_epochs": None, "max_steps": 50}, checkpoint)
+    with pytest.raises(LiftposeError, match=r"trainer.max_steps: expected at least the 50 steps of a.ckpt, found 49"):
+        refuse_to_shorten(Path("a.ckpt"), {"max_epochs": None, "max_steps": 49}, checkpoint)
 
 
 def test_weights_that_do_not_fit_are_named() -> None:

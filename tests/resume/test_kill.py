@@ -10,6 +10,7 @@ import json
 import os
 import random
 import runpy
+import select
 import shutil
 import signal
 import subprocess
@@ -66,6 +67,7 @@ class Launcher:
 
     def close(self) -> None:
         """End the launcher."""
+        self._process.kill()
         self._process.communicate()
 
     def _ask(self, line: str) -> int:
@@ -73,6 +75,8 @@ class Launcher:
         assert self._process.stdout is not None
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
+        ready, _, _ = select.select([self._process.stdout], [], [], WAIT)
+        assert ready, self.log.read_text() if self.log.exists() else "no answer"
         return int(self._process.stdout.readline())
 
 
@@ -94,7 +98,8 @@ def kills(request: pytest.FixtureRequest) -> int:
 def wait_for_the_start(config: Path, before: int) -> None:
     """Wait until a run has written its configuration, just before it begins to train."""
     deadline = time.monotonic() + WAIT
-    while time.monotonic() < deadline and (not config.exists() or config.stat().st_mtime_ns == before):
+    while not config.exists() or config.stat().st_mtime_ns == before:
+        assert time.monotonic() < deadline, "the run has not begun"
         time.sleep(0.005)
 
 

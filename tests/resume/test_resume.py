@@ -12,6 +12,7 @@ import torch
 import wandb
 
 from liftpose.callbacks import RUN_ENTRY
+from liftpose.cli.run_lock import sole_run
 
 Run = Callable[..., tuple[int, str, str]]
 TESTS = Path(__file__).parents[1]
@@ -110,3 +111,66 @@ def test_what_was_started_from_is_not_read_again(liftpose: Run, place: Path) -> 
     shutil.rmtree(place / "stage1")
     code, _, err = liftpose(*second, *start, "--trainer.max_epochs=2")
     assert code == 0, err
+
+
+def test_a_process_that_was_killed_in_its_first_save(liftpose: Run, place: Path) -> None:
+    (place / "run/checkpoints").mkdir(parents=True)
+    (place / "run/checkpoints/.last.0a1b2c3d.partial.ckpt").write_bytes(b"half")
+    code, _, err = liftpose(*FIT)
+    assert code == 0, err
+    assert "no checkpoint in run yet" in err
+    assert {path.name for path in (place / "run/checkpoints").iterdir()} == {"last.ckpt", "previous.ckpt", "best.ckpt"}
+
+
+def test_going_on_from_an_earlier_checkpoint_gives_the_later_one_up(liftpose: Run, place: Path) -> None:
+    words = [*FIT, "--trainer.max_epochs=2", "--trainer.log_every_n_steps=1"]
+    assert liftpose(*words)[0] == 0
+    straight = (place / "run/metrics.csv").read_text()
+    (place / "run/checkpoints/best.ckpt").unlink()
+    earlier = words.index("last")
+    words[earlier] = "run/checkpoints/previous.ckpt"
+    assert liftpose(*words)[0] == 0
+    assert (place / "run/metrics.csv").read_text() == straight
+    assert read(place / "run/checkpoints/last.ckpt")["global_step"] == 16
+
+
+def test_a_checkpoint_of_another_run_begins_a_run_of_its_own(liftpose: Run, place: Path) -> None:
+    words = [*FIT, "--logging.wandb=offline", "--trainer.enable_model_summary=false"]
+    assert liftpose(*words)[0] == 0
+    wandb.finish()
+    words[words.index("run")] = "other"
+    words[words.index("last")] = "run/checkpoints/last.ckpt"
+    assert liftpose(*words, "--trainer.max_epochs=2")[0] == 0
+    wandb.finish()
+    first, second = (read(place / f"{name}/checkpoints/last.ckpt")[RUN_ENTRY] for name in ("run", "other"))
+    assert first["wandb_id"] != second["wandb_id"]
+    assert len((place / "other/metrics.csv").read_text().splitlines()) - 1 == second["csv_rows"]
+
+
+def test_without_checkpoints_nothing_goes_on(liftpose: Run, place: Path) -> None:
+    assert liftpose(*FIT)[0] == 0
+    code, _, err = liftpose(*FIT, "--trainer.enable_checkpointing=false", "--trainer.max_epochs=2")
+    assert (code, err.splitlines()[-1]) == (
+        2,
+        "liftpose: error: trainer.enable_checkpointing: expected true for a run that goes on, found false",
+    )
+
+
+def test_pictures_that_a_killed_process_has_not_drawn(liftpose: Run, place: Path) -> None:
+    assert liftpose(*FIT)[0] == 0
+    for name in ("training_curves.png", "prediction.png"):
+        (place / "run" / name).unlink()
+    assert liftpose(*FIT)[0] == 0
+    assert (place / "run/training_curves.png").is_file()
+    assert (place / "run/prediction.png").is_file()
+
+
+def test_two_trainings_in_one_folder(liftpose: Run, place: Path) -> None:
+    with sole_run(place / "run"):
+        code, _, err = liftpose(*FIT)
+        assert code == 2
+        assert err.splitlines()[-1] == (
+            "liftpose: error: trainer.default_root_dir run: expected a folder in which nothing else trains, found "
+            f"process {os.getpid()} at work there"
+        )
+    assert liftpose(*FIT)[0] == 0

@@ -8,7 +8,6 @@ from liftpose.callbacks.pictures import PosePicture, TrainingCurves
 from liftpose.callbacks.predictions import PredictionFiles
 from liftpose.callbacks.run_files import CheckpointFiles, ConfigFile, EarlierRun
 from liftpose.callbacks.run_state import RUN_ENTRY
-from liftpose.callbacks.stop import is_first_process
 from liftpose.callbacks.tables import ResultTables
 
 __all__ = [
@@ -22,5 +21,4 @@ __all__ = [
     "RunCSVLogger",
     "RunCheckpoints",
     "TrainingCurves",
-    "is_first_process",
 ]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import logging
-import os
-import shutil
 import signal
 import time
-import zipfile
 from collections.abc import Mapping
 from math import inf, isnan
 from pathlib import Path
@@ -16,13 +14,15 @@ from typing import Any, NamedTuple, cast
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.callbacks import Checkpoint, WeightAveraging
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.loops.progress import _ProcessedTracker
+from pytorch_lightning.trainer.call import _call_callbacks_state_dict
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import distributed
 
 from liftpose.callbacks.csv_log import RunCSVLogger
+from liftpose.callbacks.kept_files import KeptFiles
 from liftpose.callbacks.loops import use_run_loops
 from liftpose.callbacks.run_state import (
     RUN_ENTRY,
@@ -33,7 +33,6 @@ from liftpose.callbacks.run_state import (
 )
 from liftpose.callbacks.stop import Agreement, StopSignals, own_group
 from liftpose.errors import LiftposeError, RunStopped
-from liftpose.formats import write_atomically
 
 __all__ = ["RunCheckpoints"]
 
@@ -68,20 +67,21 @@ class RunCheckpoints(Checkpoint):
         every_n_steps: int = 0,
         every_n_minutes: float = 0,
     ) -> None:
-        self.folder = Path(folder)
+        self.files = KeptFiles(folder)
         self.monitor = monitor
         self.sign = 1 if mode == "min" else -1
         self.every_n_steps = every_n_steps
         self.every_n_minutes = every_n_minutes
         self.best_score: float | None = None
+        self.best_place: Place | None = None
         self.signals = StopSignals()
         self._resumed: Mapping[str, Any] | None = None
         self._saved_place: Place | None = None
         self._saved_time = time.monotonic()
         self._group: Any = None
         self._in_training = self._in_validation = Agreement()
-        self._before_validation: dict[str, Any] | None = None
-        self._common_batches = 0
+        self._before_validation: Snapshot | None = None
+        self._common_batches = 0.0
 
     # -------------------------------------------------------------------------------------------- hooks of Lightning
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -90,18 +90,23 @@ class RunCheckpoints(Checkpoint):
             use_run_loops(trainer, self)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best score so far."""
-        return {"best_score": self.best_score}
+        """Return the best score so far and where it was reached."""
+        return {"best_score": self.best_score, "best_place": None if self.best_place is None else [*self.best_place]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the best score so far."""
         self.best_score = state_dict["best_score"]
+        self.best_place = None if state_dict["best_place"] is None else Place(*state_dict["best_place"])
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Keep what the checkpoint holds of the processes until the run is where it was saved."""
         self._resumed = checkpoint.get(RUN_ENTRY)
+        if self._resumed is not None and trainer.state.fn == TrainerFn.FITTING:
+            trainer.should_stop = self._resumed["should_stop"]
+            if trainer.should_stop:
+                log.warning("a callback has stopped this run early; it is over")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note signals from now on; say what has changed since the run was saved."""
@@ -109,28 +114,31 @@ class RunCheckpoints(Checkpoint):
         self._in_training = Agreement(self._group)
         self.signals.install()
         self._saved_time = time.monotonic()
+        self._saved_place = None
+        resumed = None if trainer.ckpt_path is None else Path(trainer.ckpt_path)
+        if trainer.is_global_zero:
+            self.files.begin(resumed, is_best=resumed is not None and _place(trainer) == self.best_place)
         if self._resumed is None:
             # Processes that draw the same numbers would drop the same features of different people.
             if trainer.global_rank > 0:
                 torch.manual_seed(torch.initial_seed() + trainer.global_rank)
             return
-        self._saved_place = _place(trainer, self._resumed["in_validation"])
+        if self.files.holds(resumed):
+            self._saved_place = _place(trainer, self._resumed["in_validation"])
         changes = changed_surroundings(self._resumed["surroundings"], surroundings(trainer))
         if changes and trainer.is_global_zero:
             log.warning("the run goes on, but no longer bit for bit as it would have: %s", "; ".join(changes))
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Remember the state from before a validation, with which the run goes on if it is stopped during it."""
-        if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
+        """Find out how long all processes validate: none may wait for one that has nothing left."""
+        if self._before_validation is None:
             return
-        self._before_validation = process_state(pl_module)
         self._in_validation = Agreement(self._group)
-        batches = int(sum(trainer.num_val_batches))
-        if self._group is not None:  # no process may wait for one that has nothing left
-            least = torch.tensor(batches)
+        self._common_batches = float(sum(trainer.num_val_batches))
+        if self._group is not None:
+            least = torch.tensor(self._common_batches)
             distributed.all_reduce(least, distributed.ReduceOp.MIN, group=self._group)
-            batches = int(least)
-        self._common_batches = batches
+            self._common_batches = float(least)
 
     def on_validation_batch_end(
         self,
@@ -172,6 +180,17 @@ class RunCheckpoints(Checkpoint):
         if stop := self._decide_now():
             self._stop(trainer, stop)
 
+    def before_validation(self, trainer: pl.Trainer) -> None:
+        """Remember the state from before a validation, with which the run goes on if it is stopped during it."""
+        # Averaged weights take the place of the others during a validation, which then has to come to its end.
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]  # Lightning sets it late
+        if not any(isinstance(callback, WeightAveraging) for callback in callbacks):
+            self._before_validation = Snapshot(
+                process_state(trainer.lightning_module),
+                copy.deepcopy(_call_callbacks_state_dict(trainer)),
+                copy.deepcopy(trainer.fit_loop.state_dict()),
+            )
+
     def before_batch(self, trainer: pl.Trainer) -> None:
         """Save within an epoch when it is time, or stop."""
         epoch = trainer.fit_loop.epoch_loop
@@ -200,7 +219,9 @@ class RunCheckpoints(Checkpoint):
         saved, self._resumed = self._resumed, None
         restore_process_state(trainer.lightning_module, saved["processes"], trainer.global_rank, trainer.world_size)
         # What schedulers and the choice of the best epoch look at, until the next validation.
-        trainer._logger_connector._callback_metrics.update(saved["callback_metrics"])
+        metrics = {name: value.to(trainer.strategy.root_device) for name, value in saved["callback_metrics"].items()}
+        trainer._logger_connector._callback_metrics.update(metrics)
+        trainer.accumulate_grad_batches = saved["accumulate_grad_batches"]  # a callback may have changed it
         return bool(saved["in_validation"])
 
     # -------------------------------------------------------------------------------------------------------- saving
@@ -212,53 +233,53 @@ class RunCheckpoints(Checkpoint):
         score = self.sign * inf if isnan(value) else value
         if self.best_score is not None and self.sign * score >= self.sign * self.best_score:
             return False
-        self.best_score = score
+        self.best_score, self.best_place = score, _place(trainer)
         return True
 
     def _save(self, trainer: pl.Trainer, best: bool = False) -> None:
         """Write ``last.ckpt``, and ``best.ckpt`` too if the weights are the best so far."""
         checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
+        if self._before_validation is not None:
+            checkpoint["callbacks"] = self._before_validation.callbacks
+            checkpoint["loops"]["fit_loop"] = self._before_validation.loops
         checkpoint[RUN_ENTRY] = self._run_entry(trainer)
         failure = ""
         try:
             if trainer.is_global_zero:
-                self._write(trainer, checkpoint, best)
+                save = trainer.strategy.checkpoint_io.save_checkpoint
+                self.files.write(lambda path: save(checkpoint, path), best)
         except LiftposeError as error:
             failure = str(error)
         failure = self._told_by_first(failure)
+        if failure and not trainer.is_global_zero:
+            raise RunStopped("", _code_beside_first(trainer, 2))
         if failure:
-            kept = self.folder / "last.ckpt"
-            raise LiftposeError(f"{failure}; {kept} is as it was before" if kept.is_file() else failure)
+            kept = f"; {self.files.last} is the last checkpoint (--ckpt_path last goes on with it)"
+            raise LiftposeError(failure + (kept if self.files.last.is_file() else ""))
         self._saved_place = _place(trainer, self._before_validation is not None)
         self._saved_time = time.monotonic()
 
     def _run_entry(self, trainer: pl.Trainer) -> dict[str, Any]:
         """Return what belongs to the run and its processes."""
-        own = self._before_validation or process_state(trainer.lightning_module)
+        before = self._before_validation
+        own = process_state(trainer.lightning_module) if before is None else before.process
         processes: list[Any] = [own]
         if self._group is not None:
             processes = [None] * trainer.world_size
             distributed.all_gather_object(processes, own, group=self._group)
         csv_log = next((logger for logger in trainer.loggers if isinstance(logger, RunCSVLogger)), None)
         wandb = next((logger for logger in trainer.loggers if isinstance(logger, WandbLogger)), None)
+        metrics = trainer.callback_metrics
         return {
             "processes": processes,
             "surroundings": surroundings(trainer),
-            "callback_metrics": {name: float(value) for name, value in trainer.callback_metrics.items()},
-            "in_validation": self._before_validation is not None,
+            "callback_metrics": {name: torch.as_tensor(value).detach().cpu() for name, value in metrics.items()},
+            "accumulate_grad_batches": trainer.accumulate_grad_batches,
+            "should_stop": trainer.should_stop,
+            "in_validation": before is not None,
             "csv_rows": csv_log.commit() if csv_log else 0,
             "wandb_id": wandb.version if wandb else None,
         }
-
-    def _write(self, trainer: pl.Trainer, checkpoint: dict[str, Any], best: bool) -> None:
-        """Write the files, in an order that leaves a good ``last.ckpt`` at every moment."""
-        last = self.folder / "last.ckpt"
-        newest = self.folder / "best.ckpt" if best else last
-        if zipfile.is_zipfile(last):  # not if it was damaged: the one before is the good one then
-            same_file(last, self.folder / "previous.ckpt")
-        trainer.strategy.checkpoint_io.save_checkpoint(checkpoint, newest)
-        if best:
-            same_file(newest, last)
 
     def _told_by_first(self, text: str) -> str:
         """Return what the first process says."""
@@ -280,31 +301,31 @@ class RunCheckpoints(Checkpoint):
         """
         if _place(trainer, self._before_validation is not None) != self._saved_place:
             self._save(trainer)
-        environment = getattr(trainer.strategy, "cluster_environment", None)
         if not trainer.is_global_zero:
-            # A process that Lightning has started is watched: it would take an exit code for a crash.
-            raise RunStopped("", 0 if isinstance(environment, LightningEnvironment) else 128 + stop)
+            raise RunStopped("", _code_beside_first(trainer, 128 + stop))
         word = "interrupted" if stop == signal.SIGINT else "terminated"
-        last, batches = self.folder / "last.ckpt", _place(trainer).batches
-        message = f"{word}; {last} holds the state after {batches} batches (--ckpt_path last goes on with it)"
-        raise RunStopped(message, 128 + stop)
+        message = f"{word}; {self.files.last} holds the state after {_place(trainer).batches} batches"
+        raise RunStopped(f"{message} (--ckpt_path last goes on with it)", 128 + stop)
 
 
-def same_file(source: Path, target: Path) -> None:
-    """Give the content of a file a second name, all or nothing; a copy where the disk knows no links.
+def _code_beside_first(trainer: pl.Trainer, code: int) -> int:
+    """Return the exit code of a process whose end the first one explains."""
+    # A process that Lightning has started is watched: it would take an exit code for a crash.
+    return 0 if isinstance(getattr(trainer.strategy, "cluster_environment", None), LightningEnvironment) else code
 
-    Args:
-        source: An existing file, which is never changed in place.
-        target: The other name; a file that has it is replaced.
 
-    Raises:
-        LiftposeError: The file cannot be written.
+class Snapshot(NamedTuple):
+    """The state from before a validation, as far as a validation changes it.
+
+    Attributes:
+        process: Random number generators and metrics of this process.
+        callbacks: What the callbacks know.
+        loops: The counters of the training.
     """
-    with write_atomically(target) as beside:
-        try:
-            os.link(source, beside)
-        except OSError:
-            shutil.copyfile(source, beside)
+
+    process: dict[str, Any]
+    callbacks: dict[str, Any]
+    loops: dict[str, Any]
 
 
 class Place(NamedTuple):

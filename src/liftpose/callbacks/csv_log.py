@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 from liftpose.formats import write_atomically
 
 __all__ = ["RunCSVLogger"]
+
+log = logging.getLogger(__name__)
 
 
 class RunCSVLogger(CSVLogger):
@@ -62,11 +65,14 @@ class _Writer(ExperimentWriter):
         path = Path(self.metrics_file_path)
         if kept_rows is None:
             path.unlink(missing_ok=True)
-        elif path.is_file():
-            columns, rows = _read(path)
-            self.metrics_keys = columns
-            self.rows = len(rows[:kept_rows])
+            return
+        rows: list[dict[str, Any]] = []
+        if path.is_file():
+            self.metrics_keys, rows = _read(path)
             self._write_anew(rows[:kept_rows])
+        self.rows = len(rows[:kept_rows])
+        if self.rows < kept_rows:
+            log.warning("%s: found %d of the %d rows before the checkpoint", path, self.rows, kept_rows)
 
     def save(self) -> None:
         """Write the rows that have been logged since the last time."""

@@ -13,7 +13,6 @@ from typing import Any, Protocol
 import pytorch_lightning as pl
 from pytorch_lightning.loops.fetchers import _DataFetcher
 from pytorch_lightning.loops.fit_loop import _FitLoop
-from pytorch_lightning.loops.progress import _BatchProgress
 from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
 
 from liftpose.errors import LiftposeError
@@ -29,6 +28,9 @@ class Keeper(Protocol):
 
     def before_batch(self, trainer: pl.Trainer) -> None:
         """A batch is about to be fetched."""
+
+    def before_validation(self, trainer: pl.Trainer) -> None:
+        """A validation within the training is about to begin."""
 
     def resume(self, trainer: pl.Trainer) -> bool:
         """A run that goes on is where it was saved.
@@ -95,13 +97,18 @@ class _RunEpochLoop(_TrainingEpochLoop):
         super().on_run_start(data_fetcher)
         # Here and not earlier: a loader that is started may draw from torch's generator, which is set back now.
         if self._continued and self._fit_loop.keeper.resume(self.trainer):
-            _forget_current(self.val_loop.batch_progress)
             self.on_advance_end(data_fetcher)
 
     def advance(self, data_fetcher: _DataFetcher) -> None:
         """Tell the keeper before a batch is fetched."""
         self._fit_loop.keeper.before_batch(self.trainer)
         super().advance(data_fetcher)
+
+    def on_advance_end(self, data_fetcher: _DataFetcher) -> None:
+        """Tell the keeper before a validation begins."""
+        if self._should_check_val_fx(data_fetcher):
+            self._fit_loop.keeper.before_validation(self.trainer)
+        super().on_advance_end(data_fetcher)
 
     def _broadcast_sigterm_tensor(self) -> None:
         """Exchange nothing: the keeper has done it, less often and without waiting for the GPU."""
@@ -121,19 +128,13 @@ def _start_at(loader: Any, batch: int) -> None:
     """
     sampler = getattr(loader, "sampler", None)
     start_at = getattr(sampler, "start_at", None)
-    if start_at is None:
+    if start_at is None or batch > len(loader):
+        reason = "cannot begin within an epoch" if start_at is None else f"has {len(loader)} batches only"
         raise LiftposeError(
-            f"--ckpt_path: expected a checkpoint from the end of an epoch, since {type(sampler).__name__} cannot start "
-            f"in the middle of one, found one after {batch} batches"
+            f"--ckpt_path: expected a checkpoint from the end of an epoch, because {type(sampler).__name__} {reason}, "
+            f"found one after {batch} batches"
         )
     start_at(batch)
-
-
-def _forget_current(progress: _BatchProgress) -> None:
-    """Take the batches of a validation that was broken off out of the counters."""
-    for name, count in vars(progress.current).items():
-        setattr(progress.total, name, getattr(progress.total, name) - count)
-    progress.current.reset()
 
 
 def _nothing() -> None:

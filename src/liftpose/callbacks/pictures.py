@@ -28,7 +28,7 @@ class TrainingCurves(pl.Callback):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the picture, on the first process only."""
         if not trainer.is_global_zero:
             return
@@ -55,7 +55,7 @@ class PosePicture(pl.Callback):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the first validation recording."""
         if trainer.limit_val_batches != 0:
             self._draw(trainer, pl_module, "validation")

@@ -19,7 +19,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import distributed
 
-__all__ = ["Agreement", "Decision", "StopSignals", "is_first_process", "own_group"]
+from liftpose.processes import is_first_process
+
+__all__ = ["Agreement", "Decision", "StopSignals", "own_group"]
 
 NOTICE = b"\nliftpose: stopping after this batch; once more (Ctrl-C) stops at once and saves nothing\n"
 
@@ -28,15 +30,17 @@ class StopSignals:
     """Notes SIGTERM and Ctrl-C. A second Ctrl-C interrupts at once.
 
     Attributes:
-        received: Number of the signal that came last, 0 for none.
+        received: Number of the signal that came, 0 for none; of both SIGTERM, which is not for a person to take back.
     """
 
     def __init__(self) -> None:
         self.received = 0
+        self._interrupted = False
         self._before: dict[int, Any] = {}
 
     def install(self) -> None:
         """Take the two signals over; a thread other than the main one cannot, and leaves them."""
+        self.received, self._interrupted = 0, False
         if threading.current_thread() is not threading.main_thread():
             return
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -51,17 +55,13 @@ class StopSignals:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT:
-            if self.received == signal.SIGINT:
+            if self._interrupted:
                 raise KeyboardInterrupt
+            self._interrupted = True
             # Not through Python's buffered streams: the signal may have come while they are in use.
             if is_first_process():
                 os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, NOTICE)
-        self.received = number
-
-
-def is_first_process() -> bool:
-    """Return whether this is the only process of a run or the first of several, as their launcher says."""
-    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+        self.received = max(self.received, number)
 
 
 class Decision(NamedTuple):
@@ -88,11 +88,11 @@ class Agreement:
         most_calls: Largest number of calls without an exchange.
     """
 
-    def __init__(self, group: Any = None, seconds: float = 1.0, most_calls: int = 100) -> None:
+    def __init__(self, group: Any = None, seconds: float = 1.0, most_calls: int = 30) -> None:
         self._group = group
         self._seconds = seconds
         self._most_calls = most_calls
-        self._wait = 0
+        self._wait = self._waited = 0
         self._calls = 0
         self._since = time.monotonic()
 
@@ -116,7 +116,9 @@ class Agreement:
         wanted = torch.tensor([stop, int(save), microseconds])
         distributed.all_reduce(wanted, distributed.ReduceOp.MAX, group=self._group)
         stop, asked, slowest = wanted.tolist()
-        self._wait = min(int(1e6 * self._seconds / max(slowest, 1)), self._most_calls)
+        # The first calls may come at once one after the other, and say little about those that follow.
+        self._waited = min(int(1e6 * self._seconds / max(slowest, 1)), 2 * self._waited + 1, self._most_calls)
+        self._wait = self._waited
         self._calls, self._since = 0, time.monotonic()
         return Decision(stop, bool(asked))
 

@@ -25,8 +25,9 @@ from typing import Any
 import yaml
 from torch import Tensor
 
-from liftpose.callbacks import RUN_ENTRY, is_first_process
+from liftpose.callbacks import RUN_ENTRY
 from liftpose.errors import LiftposeError
+from liftpose.processes import is_first_process
 from liftpose.weights import CONFIG_ENTRY, read_checkpoint
 
 __all__ = [
@@ -47,7 +48,8 @@ TRAINING_STATE = ("epoch", "global_step", "loops", "optimizer_states", "lr_sched
 
 TRAINER_COMPARED = (
     *("precision", "accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm"),
-    *("limit_train_batches", "limit_val_batches", "check_val_every_n_epoch"),
+    *("limit_train_batches", "limit_val_batches", "check_val_every_n_epoch", "val_check_interval"),
+    *("sync_batchnorm",),
 )
 """Options of the trainer that decide what is learnt, and which epoch is the best."""
 
@@ -93,7 +95,7 @@ def find_last_checkpoint(run_folder: Path) -> Path | None:
     """
     folder = run_folder / "checkpoints"
     last, previous = folder / "last.ckpt", folder / "previous.ckpt"
-    if not any(folder.glob("*.ckpt")):
+    if not _checkpoints_in(folder):
         say(f"no checkpoint in {run_folder} yet: the run starts from the beginning")
         return None
     try:
@@ -116,7 +118,7 @@ def refuse_to_lose(run_folder: Path, resumed: Path | None) -> None:
     Raises:
         LiftposeError: The checkpoint lies in the folder.
     """
-    if resumed is not None and resumed.resolve().parent == (run_folder / "checkpoints").resolve():
+    if resumed is not None and resumed.parent.resolve() == (run_folder / "checkpoints").resolve():
         raise LiftposeError(f"--overwrite true: expected a run of its own, found --ckpt_path {resumed} of the same run")
 
 
@@ -131,13 +133,18 @@ def refuse_to_overwrite(run_folder: Path, resumed: Path | None) -> None:
         LiftposeError: The folder holds checkpoints of another run; the message names the ways on.
     """
     folder = run_folder / "checkpoints"
-    found = sorted(path.name for path in folder.glob("*.ckpt"))
-    if found and (resumed is None or resumed.resolve().parent != folder.resolve()):
+    found = _checkpoints_in(folder)
+    if found and (resumed is None or resumed.parent.resolve() != folder.resolve()):
         raise LiftposeError(
             f"trainer.default_root_dir: expected a folder without checkpoints of another run, found "
             f"{', '.join(found)} in {folder} (--ckpt_path last goes on with that run, --trainer.default_root_dir "
             "FOLDER takes another folder, --overwrite true gives that run up)"
         )
+
+
+def _checkpoints_in(folder: Path) -> list[str]:
+    """Return the names of the checkpoints in a folder, without what a killed process has left half-written."""
+    return sorted(path.name for path in folder.glob("*.ckpt") if not path.name.startswith("."))
 
 
 def compare_with_checkpoint(
@@ -194,20 +201,22 @@ def compare_runs(path: Path, config: str, checkpoint: Mapping[str, Any]) -> None
         _refuse(path, (line for name in wanted for line in differences(wanted[name], saved[name], name)))
 
 
-def refuse_to_shorten(path: Path, max_epochs: int | None, checkpoint: Mapping[str, Any]) -> None:
+def refuse_to_shorten(path: Path, trainer: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> None:
     """Refuse to go on with a training that is already longer than it is to become.
 
     Args:
         path: File of the checkpoint.
-        max_epochs: Number of epochs of the configuration; None or -1 for no end.
+        trainer: Options of the trainer; None or -1 epochs or steps stand for no end.
         checkpoint: The contents of the checkpoint.
 
     Raises:
-        LiftposeError: The checkpoint has more epochs behind it.
+        LiftposeError: The checkpoint has more epochs or optimiser steps behind it.
     """
-    done = int(checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
-    if max_epochs is not None and 0 <= max_epochs < done:
-        raise LiftposeError(f"trainer.max_epochs: expected at least the {done} epochs of {path}, found {max_epochs}")
+    epochs = int(checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
+    for unit, done in (("epochs", epochs), ("steps", int(checkpoint["global_step"]))):
+        most = trainer[f"max_{unit}"]
+        if most is not None and 0 <= most < done:
+            raise LiftposeError(f"trainer.max_{unit}: expected at least the {done} {unit} of {path}, found {most}")
 
 
 def compare_weights(path: Path, own: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:

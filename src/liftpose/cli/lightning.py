@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from liftpose.cli.run_folder import (
     loggers_of_a_run,
     make_run_folder,
 )
+from liftpose.cli.run_lock import sole_run
 from liftpose.datamodules import LiftingDataModule
 from liftpose.errors import LiftposeError
 from liftpose.tasks import BaseTask
@@ -201,8 +202,12 @@ class LiftposeCLI(LightningCLI):
         )
         if resume:
             compare_runs(path, self.config_text(), checkpoint)
-            refuse_to_shorten(path, options.trainer.max_epochs, checkpoint)
-            self.resumed = checkpoint[RUN_ENTRY]
+            refuse_to_shorten(path, options.trainer.as_dict(), checkpoint)
+            if options.trainer.enable_checkpointing is False:
+                raise LiftposeError("trainer.enable_checkpointing: expected true for a run that goes on, found false")
+            self.resumed = dict(checkpoint[RUN_ENTRY])
+            if path.parent.resolve() != (self.run_folder / "checkpoints").resolve():
+                self.resumed |= {"wandb_id": None, "csv_rows": 0}  # the run in the other folder keeps its name and log
         self.saved_weights = checkpoint["state_dict"]
         options.ckpt_path = str(path)
 
@@ -257,7 +262,9 @@ class LiftposeCLI(LightningCLI):
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Run the verb."""
+        quick = self.verb != "fit" or bool(self.config_init[self.verb].trainer.get("fast_dev_run"))
         with (
+            nullcontext() if quick else sole_run(self.run_folder),
             trainer_mistakes(dict(self.config_init[self.verb].trainer)),
             interruptions(self.run_folder, subcommand),
             lost_processes(self.run_folder, subcommand),

@@ -15,6 +15,7 @@ from types import FrameType
 from liftpose import __version__
 from liftpose.cli.usage import USAGE, VERB_USAGE, asks_for_usage
 from liftpose.errors import LiftposeError, RunStopped, Terminated
+from liftpose.processes import is_first_process
 
 __all__ = ["main"]
 
@@ -70,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interruption:
         terminated = isinstance(interruption, Terminated)
         left = f"; {interruption}" if str(interruption) else ""
-        sys.stderr.write(f"\nliftpose: {'terminated' if terminated else 'interrupted'}{left}\n")
+        if is_first_process():
+            sys.stderr.write(f"\nliftpose: {'terminated' if terminated else 'interrupted'}{left}\n")
         return KILLED + (signal.SIGTERM if terminated else signal.SIGINT)
 
 

@@ -110,7 +110,7 @@ class EpochSteps(Sampler[tuple[int, int]]):
         self._start = 0
 
     def start_at(self, step: int) -> None:
-        """Tell with which batch the next pass begins; those after it begin at the first one again.
+        """Tell with which batch the passes of this epoch begin; the next epoch begins at its first one again.
 
         Args:
             step: Number of batches to leave out.
@@ -119,7 +119,8 @@ class EpochSteps(Sampler[tuple[int, int]]):
 
     def set_epoch(self, epoch: int) -> None:
         """Tell which epoch comes next."""
-        self.epoch = epoch
+        if epoch != self.epoch:
+            self.epoch, self._start = epoch, 0
 
     def __len__(self) -> int:
         """Number of batches of an epoch."""
@@ -127,9 +128,8 @@ class EpochSteps(Sampler[tuple[int, int]]):
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Yield the places of the epoch in order."""
-        # The place to begin at is taken now, the epoch with each batch: Lightning tells it after it has asked for this.
-        start, self._start = self._start, 0
-        return ((self.epoch, step) for step in range(start, self.steps))
+        # The epoch is looked up with each batch: Lightning tells it after it has asked for this.
+        return ((self.epoch, step) for step in range(self._start, self.steps))
 
 
 def index_loader(batches: IndexBatches) -> DataLoader[IndexBatch]:

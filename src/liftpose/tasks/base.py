@@ -13,6 +13,12 @@ from liftpose.errors import LiftposeError
 
 __all__ = ["BaseTask"]
 
+WITHIN_EPOCH = {
+    *("training_step", "on_train_batch_start", "on_train_batch_end", "on_before_zero_grad", "on_before_backward"),
+    *("on_after_backward", "on_before_optimizer_step", "optimizer_step"),
+}
+"""Names of the hooks that are called for every training batch."""
+
 
 class BaseTask(pl.LightningModule, ABC):
     """A training recipe: models, losses, metrics and steps of one system.
@@ -96,9 +102,9 @@ class BaseTask(pl.LightningModule, ABC):
             kwargs: The same by name.
 
         Raises:
-            ValueError: The value of a training step is to be averaged over the epoch.
+            ValueError: The value of a training batch is to be averaged over the epoch.
         """
-        if kwargs.get("on_epoch") and self._current_fx_name == "training_step":
+        if kwargs.get("on_epoch") and self._current_fx_name in WITHIN_EPOCH:
             raise ValueError(
                 f"{name}: expected a metric for the mean over an epoch, found on_epoch=True: what Lightning adds up "
                 "itself is lost when a run is resumed in the middle of an epoch"
