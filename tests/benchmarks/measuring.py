@@ -121,7 +121,7 @@ class Row:
 
 def table(rows: list[Row]) -> list[str]:
     """Return the lines of a table in Markdown: best times, median and range of the ratios of neighbouring runs."""
-    header = ["work", "ours, ms", "public, ms", "ratio (range)", "wanted", "ours", "share of the machine's"]
+    header = ["work", "ours, ms", "public, ms", "ratio (range)", "ratio wanted", "ours", "share of the machine's"]
     cells = [header, *(row.cells() for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [

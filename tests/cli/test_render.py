@@ -263,7 +263,7 @@ def test_without_pyav_it_is_said_how_to_get_it(render: Run, monkeypatch: pytest.
         (("--out", "a.html", "--camera", 7), "--camera: expected one of 0, 1, 2, 3, found 7"),
         (("--out", "a.html", "--keypoints", "cpn"), "expected the cpn keypoints of h36m, found the keypoints"),
         (("--out", "a.html", "--dataset", "cmu"), "expected the 3D poses of cmu, found the data sets h36m"),
-        (("--out", "a.html", "--ckpt_path", "none.ckpt"), "none.ckpt: expected a checkpoint, found No such file"),
+        (("--out", "a.html", "--ckpt_path", "none.ckpt"), "none.ckpt: expected a checkpoint, found no such file"),
     ],
 )
 def test_a_mistake_is_one_line(words: tuple[object, ...], complaint: str, render: Run, tmp_path: Path) -> None:

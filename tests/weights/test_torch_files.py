@@ -96,7 +96,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
         read_checkpoint(tmp_path / "tensor.pt")
     with pytest.raises(LiftposeError, match=r"array.npz: expected a checkpoint"):
         read_checkpoint(tmp_path / "array.npz")
-    with pytest.raises(LiftposeError, match=r"absent.pt: expected a checkpoint, found No such file"):
+    with pytest.raises(LiftposeError, match=r"absent.pt: expected a checkpoint, found no such file"):
         read_checkpoint(tmp_path / "absent.pt")
-    with pytest.raises(LiftposeError, match=r"expected a checkpoint, found Is a directory"):
+    with pytest.raises(LiftposeError, match=r"expected a checkpoint, found is a directory"):
         read_checkpoint(tmp_path)

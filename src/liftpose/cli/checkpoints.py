@@ -41,6 +41,7 @@ __all__ = [
     "refuse_to_overwrite",
     "refuse_to_shorten",
     "say",
+    "say_longer",
 ]
 
 TRAINING_STATE = ("epoch", "global_step", "loops", "optimizer_states", "lr_schedulers", RUN_ENTRY)
@@ -102,7 +103,10 @@ def find_last_checkpoint(run_folder: Path) -> Path | None:
         read_checkpoint(find_checkpoint("last", run_folder))
     except LiftposeError as error:
         if not previous.is_file():
-            raise
+            raise LiftposeError(
+                f"{error} (--ckpt_path {folder / 'best.ckpt'} goes on from the best epoch, if that is whole; "
+                "--overwrite true begins anew)"
+            ) from error
         say(f"{error}; the run goes on from the one before, {previous}")
         return previous
     return last
@@ -217,6 +221,19 @@ def refuse_to_shorten(path: Path, trainer: Mapping[str, Any], checkpoint: Mappin
         most = trainer[f"max_{unit}"]
         if most is not None and 0 <= most < done:
             raise LiftposeError(f"trainer.max_{unit}: expected at least the {done} {unit} of {path}, found {most}")
+
+
+def say_longer(max_epochs: int | None, checkpoint: Mapping[str, Any]) -> None:
+    """Tell that a run which goes on has another number of epochs than it began with, where the checkpoint says it.
+
+    Args:
+        max_epochs: Number of epochs of the configuration.
+        checkpoint: The contents of the checkpoint.
+    """
+    text = checkpoint.get(CONFIG_ENTRY)
+    before = yaml.safe_load(text)["trainer"].get("max_epochs") if isinstance(text, str) else max_epochs
+    if before != max_epochs:
+        say(f"trainer.max_epochs is {max_epochs} now, was {before}: what follows it goes another way from here on")
 
 
 def compare_weights(path: Path, own: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:

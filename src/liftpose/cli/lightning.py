@@ -25,6 +25,7 @@ from liftpose.cli.checkpoints import (
     refuse_to_lose,
     refuse_to_overwrite,
     refuse_to_shorten,
+    say_longer,
 )
 from liftpose.cli.configs import check_configs, config_holding, resolve_configs
 from liftpose.cli.endings import OwnSignals, interruptions, lost_processes
@@ -41,6 +42,7 @@ from liftpose.cli.run_folder import (
 from liftpose.cli.run_lock import sole_run
 from liftpose.datamodules import LiftingDataModule
 from liftpose.errors import LiftposeError
+from liftpose.processes import end_with_parent
 from liftpose.tasks import BaseTask
 
 __all__ = ["LiftposeCLI", "run"]
@@ -203,6 +205,7 @@ class LiftposeCLI(LightningCLI):
         if resume:
             compare_runs(path, self.config_text(), checkpoint)
             refuse_to_shorten(path, options.trainer.as_dict(), checkpoint)
+            say_longer(options.trainer.max_epochs, checkpoint)
             if options.trainer.enable_checkpointing is False:
                 raise LiftposeError("trainer.enable_checkpointing: expected true for a run that goes on, found false")
             self.resumed = dict(checkpoint[RUN_ENTRY])
@@ -320,6 +323,7 @@ def run(words: Sequence[str]) -> int:
     Raises:
         LiftposeError: The user's files or options are wrong.
     """
+    end_with_parent()
     words = [word for place, word in enumerate(words) if word != "all" or words[place - 1] not in {"-h", "--help"}]
     needs_config(words)
     words = resolve_configs(words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import sys
 import time
@@ -67,6 +68,8 @@ def run(words: Sequence[str]) -> int:
         return 0
     options = parser.parse_args(list(words[1:])).as_dict()
     outputs = _check_options(options)
+    if options["dataset"] is None:
+        options["dataset"] = _dataset_in(options["data"])
     lines: list[str] = []
     with progress_bar() as show:
         source = _find_source(options, show)
@@ -85,7 +88,7 @@ def _parser() -> OneLineParser:
     parser.usage = "liftpose render --data FOLDER --subject NAME --action NAME [--ckpt_path FILE] --out FILE [options]"
     add: Callable[..., Any] = parser.add_argument
     add("--data", type=str, help="Folder of the data set.")
-    add("--dataset", type=str, default="h36m", help="Name of the data set in the file names.")
+    add("--dataset", type=str, help="Name of the data set in the file names; the only one there by default, or h36m.")
     add("--keypoints", type=str, default="gt", help="Name of the keypoints in the file name.")
     add("--subject", type=str, help="Name of the person.")
     add("--action", type=str, help="Name of the take, or a beginning that names exactly one.")
@@ -117,6 +120,7 @@ def _check_options(options: dict[str, Any]) -> list[Path]:
     for path in outputs:
         if path.suffix.lower() not in FILMS + PAGES:
             raise LiftposeError(f"--out {path}: expected a name that ends in {_listed(FILMS + PAGES)}")
+        _check_folder(path)
     if options["export"] is not None and Path(options["export"]).suffix != ".npz":
         raise LiftposeError(f"--export {options['export']}: expected a name that ends in .npz")
     _check_source(options)
@@ -131,6 +135,21 @@ def _check_options(options: dict[str, Any]) -> list[Path]:
         raise LiftposeError(f"--turn: expected degrees, found {options['turn']}")
     _panel_size(options["size"])
     return outputs
+
+
+def _check_folder(path: Path) -> None:
+    """Refuse a file whose folder is none or cannot be written to, before anything is drawn."""
+    folder = next(place for place in path.absolute().parents if os.path.lexists(place))
+    if not folder.is_dir():
+        raise LiftposeError(f"--out {path}: expected a folder to write to, found the file {folder}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise LiftposeError(f"--out {path}: expected a folder to write to, found no permission to write to {folder}")
+
+
+def _dataset_in(folder: str | None) -> str:
+    """Return the name of the only data set in a folder, or that of Human3.6M."""
+    names = [path.stem.removeprefix("data_3d_") for path in Path(folder or "").glob("data_3d_*.npz")]
+    return names[0] if folder is not None and len(names) == 1 else "h36m"
 
 
 def _check_source(options: dict[str, Any]) -> None:
@@ -270,7 +289,7 @@ def _write_film(path: Path, options: dict[str, Any], source: Source, scene: Scen
     size = "x".join(map(str, film.size))
     megabytes, seconds = path.stat().st_size / 1e6, time.monotonic() - began
     return (
-        f"wrote {path}: {written} frames{left_out} at {scene.fps:g}/s, {size}, {megabytes:.1f} MB, in {seconds:.1f} s"
+        f"wrote {path}: {written} frames{left_out} at {scene.fps:.4g}/s, {size}, {megabytes:.1f} MB, in {seconds:.1f} s"
     )
 
 
@@ -293,7 +312,7 @@ def _check_video(options: dict[str, Any], recording: Recording, scene: Scene) ->
         common = (min(there, wanted) - options["skip"]) // options["downsample"]
         late = f" less the {start} of --video_start" if start else ""
         rates = (
-            f", {info.fps:g} and {recording.fps:g} per second"
+            f", {info.fps:.4g} and {recording.fps:.4g} per second"
             if abs(info.fps - recording.fps) > 0.01 * info.fps
             else ""
         )

@@ -85,7 +85,7 @@ def _about(scene: Scene, model: str) -> str:
     """Say what is shown: numbers, units, where poses stand."""
     count = len(scene)
     parts = [
-        f"{count} frame{'s' if count != 1 else ''} at {scene.fps:g} per second",
+        f"{count} frame{'s' if count != 1 else ''} at {scene.fps:.4g} per second",
         f"{len(scene.skeleton)} joints ({scene.skeleton.name})",
     ]
     if scene.prediction is not None or scene.truth is not None:

@@ -60,7 +60,7 @@ def read_checkpoint(path: str | PathLike[str]) -> dict[str, Any]:
     try:
         file = Path(path).open("rb")
     except OSError as error:
-        raise LiftposeError(f"{path}: expected a checkpoint, found {error.strerror or error}") from error
+        raise LiftposeError(f"{path}: expected a checkpoint, found {(error.strerror or str(error)).lower()}") from error
     with file, safe_globals(stand_ins), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch comments on the pickle protocol; the file is read or refused below
         try:
