@@ -137,4 +137,3 @@ def test_a_run_that_is_stopped_at_random_moments(case: str, launcher: Launcher, 
     text = launcher.log.read_text()
     assert "Traceback" not in text
     assert "no checkpoint in cut yet: the run starts from the beginning" in text
-    assert text.count("holds the state after") > 0
