@@ -157,7 +157,7 @@ def test_what_is_no_checkpoint_of_a_lifter_is_one_line(tmp_path: Path) -> None:
     for name, found in (
         ("empty.ckpt", "found state_dict"),
         ("text.ckpt", "found a damaged file"),
-        ("none.ckpt", "No such file"),
+        ("none.ckpt", "no such file"),
     ):
         with pytest.raises(LiftposeError, match=f"{name}: expected a checkpoint.*{found}"):
             load_lifter(tmp_path / name)
