@@ -357,3 +357,22 @@ def test_neither_help_nor_a_page_imports_what_it_does_not_need() -> None:
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
+
+
+def test_a_film_without_a_folder_is_refused_before_it_is_drawn(render: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    code, out, err = render("--out", "file/walk.gif")
+    assert (code, out) == (2, "")
+    assert err == (
+        f"liftpose: error: --out file/walk.gif: expected a folder to write to, found the file {tmp_path / 'file'}\n"
+    )
+
+
+def test_the_only_data_set_of_a_folder_need_not_be_named(render: Run, h36m_root: Path, tmp_path: Path) -> None:
+    from liftpose.cli.render import _dataset_in
+
+    assert _dataset_in(str(h36m_root)) == "h36m"
+    (tmp_path / "data_3d_mine.npz").touch()
+    assert _dataset_in(str(tmp_path)) == "mine"
+    (tmp_path / "data_3d_other.npz").touch()
+    assert _dataset_in(str(tmp_path)) == "h36m"  # which of the two has to be said

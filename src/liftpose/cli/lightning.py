@@ -42,7 +42,6 @@ from liftpose.cli.run_folder import (
 from liftpose.cli.run_lock import sole_run
 from liftpose.datamodules import LiftingDataModule
 from liftpose.errors import LiftposeError
-from liftpose.processes import end_with_parent
 from liftpose.tasks import BaseTask
 
 __all__ = ["LiftposeCLI", "run"]
@@ -323,7 +322,6 @@ def run(words: Sequence[str]) -> int:
     Raises:
         LiftposeError: The user's files or options are wrong.
     """
-    end_with_parent()
     words = [word for place, word in enumerate(words) if word != "all" or words[place - 1] not in {"-h", "--help"}]
     needs_config(words)
     words = resolve_configs(words)

@@ -15,7 +15,7 @@ from types import FrameType
 from liftpose import __version__
 from liftpose.cli.usage import USAGE, VERB_USAGE, asks_for_usage
 from liftpose.errors import LiftposeError, RunStopped, Terminated
-from liftpose.processes import is_first_process
+from liftpose.processes import end_with_parent, is_first_process
 
 __all__ = ["main"]
 
@@ -52,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0, 2 for a user's mistake (one line on standard error), 130 when interrupted, 143 when
         terminated, 141 when nobody reads the output any more.
     """
+    end_with_parent()  # before the imports, which take seconds in which the other process may be lost
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with _terminations():

@@ -256,10 +256,10 @@ class Film:
     def _draw_person(self, person: _Person, frame: int, rim: bool) -> None:
         """Draw bones, far ones first, each with a rim in the colour of the panel where it passes before another."""
         points = person.points[frame]
-        order = range(len(self._bones))
+        order = list(range(len(self._bones)))
         if person.depth is not None:
             depth = person.depth[frame][self._bones].sum(1)
-            order = [int(place) for place in np.argsort(-depth, kind="stable")]  # type: ignore[assignment]
+            order = [int(place) for place in np.argsort(-depth, kind="stable")]
         for place in order:
             ends = points[self._bones[place]]
             if rim and person.depth is not None:
