@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from typing import Any
 
 
@@ -30,6 +31,8 @@ def serve() -> None:
             code = 1
             try:
                 code = main(order["words"])
+            except BaseException:
+                traceback.print_exc()  # the process ends below without what Python would say of it
             finally:
                 sys.stdout.flush()
                 sys.stderr.flush()
