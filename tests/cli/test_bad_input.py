@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pytorch_lightning.utilities import CombinedLoader
 
 Run = Callable[..., tuple[int, str, str]]
 TESTS = Path(__file__).parents[1]
@@ -554,3 +556,21 @@ def test_interrupted(place: Path) -> None:
     )
     assert re.match(said, err.splitlines()[-1])
     assert "state_dict" in torch.load(last, weights_only=True)
+
+
+def test_interrupted_while_the_trainer_clears_up(liftpose: Run, place: Path, monkeypatch: Any) -> None:
+    reset, before = CombinedLoader.reset, []
+
+    def interrupted(loader: CombinedLoader) -> None:
+        # Lightning clears up once more after Ctrl-C, and cannot where the first time stopped right here.
+        reset(loader)
+        if not before and any(frame.name == "_teardown" for frame in traceback.extract_stack()):
+            before.append(loader)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(CombinedLoader, "reset", interrupted)
+    code, _, err = liftpose(*FIT, "--trainer.default_root_dir=run")
+    assert before
+    assert code == 130
+    last = "run/checkpoints/last.ckpt"
+    assert err.endswith(f"\nliftpose: interrupted; {last} is the last checkpoint (--ckpt_path last goes on with it)\n")

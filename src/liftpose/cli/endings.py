@@ -29,6 +29,9 @@ class OwnSignals(_SignalConnector):
 def interruptions(folder: Path, verb: str) -> Iterator[None]:
     """Turn Lightning's exit after Ctrl-C or SIGTERM back into what it was, to say what is left of the run.
 
+    Lightning clears up before it exits, which may fail where the signal has come in the middle of its clearing up: an
+    error that an interruption has led to is that interruption too.
+
     Args:
         folder: Folder of the run.
         verb: The verb that is run.
@@ -36,7 +39,7 @@ def interruptions(folder: Path, verb: str) -> Iterator[None]:
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
-    except SystemExit as end:
+    except (SystemExit, Exception) as end:
         interruption = end.__context__
         if not isinstance(interruption, KeyboardInterrupt):
             raise
