@@ -63,8 +63,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory, h36m_root: Path) -> Path:
     ("words", "message"),
     [
         (["train"], "liftpose: expected a verb (fit, validate, test, predict, data, render), found train"),
-        (["data"], "liftpose data: expected one of mocap, found nothing"),
-        (["data", "h37m"], "liftpose data: expected one of mocap, found h37m"),
+        (["data"], "liftpose data: expected one of h36m, humaneva, 3dhp, detections, mocap, check, found nothing"),
+        (["data", "h37m"], "liftpose data: expected one of h36m, humaneva, 3dhp, detections, mocap, check, found h37m"),
         (["data", "mocap", "nowhere", "--out", "x"], "nowhere: expected a folder with motion capture, found nothing"),
         (["data", "mocap"], "directory, out: expected a value"),
         (
@@ -365,7 +365,7 @@ def rename_layout(objects: dict[str, Any]) -> None:
         ("data_2d_h36m_gt.npz", drop_view, "S1/Walking: expected keypoints of 4 cameras, found 3"),
         ("data_2d_h36m_gt.npz", drop_action, "expected the action 'Walking' of S1 as in the other file, found none"),
         ("data_2d_h36m_gt.npz", swap_sides, "expected keypoints_symmetry"),
-        ("data_2d_h36m_gt.npz", rename_layout, "expected the joint layout h36m, found coco"),
+        ("data_2d_h36m_gt.npz", rename_layout, "expected keypoints_symmetry [[1, 3, 5, 7, 9, 11, 13, 15], [2,"),
         ("data_2d_h36m_gt.npz", lambda objects: objects.pop("positions_2d"), "expected a dictionary positions_2d"),
     ],
 )

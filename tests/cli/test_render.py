@@ -292,7 +292,7 @@ def test_a_checkpoint_of_other_joints_is_refused(render: Run, checkpoint: Path, 
     lifter["skeleton"] = "humaneva_15"
     weights = content["state_dict"]
     weights["lifter.weight"], weights["lifter.bias"] = torch.zeros(45, 30), torch.zeros(45)
-    content["liftpose_lifter"]["skeleton"] = "humaneva_15"
+    content["liftpose_lifter"] |= {"skeleton": "humaneva_15", "keypoint_skeleton": "humaneva_15"}
     torch.save(content, tmp_path / "other.ckpt")
     code, _, err = render("--ckpt_path", "other.ckpt", "--out", "a.html")
     assert (code, err.count("\n")) == (2, 1)

@@ -156,8 +156,13 @@ PHOTO = ("positions_2d", "S9", "Photo")
         (put("positions_3d", "S4", to={}), "data_2d.*: expected the subject S4"),
         (spoil("positions_3d", "S9", "Photo", at=(3, 6)), "S9/Photo: .* 1 of 5 frames, first in frame 3 at joint 4"),
         (spoil(*PHOTO, 1, at=(2,)), r"S9/Photo\.1: .* in 1 of 5 frames, first in frame 2 at joint 0"),
-        (put("metadata", "layout_name", to="coco"), "expected the joint layout h36m, found coco"),
-        (put("metadata", "num_joints", to=16), "expected 17 joints, found 16"),
+        (
+            put("metadata", "layout_name", to="coco"),
+            r"expected keypoints_symmetry \[\[1, 3, .* skeleton coco_17, found \[\[4",
+        ),
+        (put("metadata", "num_joints", to=16), r"expected keypoints_symmetry .* skeleton h36m_16, found \[\[4"),
+        (put("metadata", "num_joints", to=15), "expected 17 joints of the layout h36m, found 15"),
+        (put("metadata", "layout_name", to="openpose"), "expected the joint layout h36m, coco, .*, found openpose"),
         (put("metadata", "keypoints_symmetry", remove=True), "expected keypoints_symmetry in the metadata"),
         (put("metadata", "keypoints_symmetry", to=[[1], [4]]), r"expected keypoints_symmetry \[\[4, 5, .* found \[\[1"),
         (put("metadata", remove=True), "expected a dictionary metadata, found positions_2d"),
@@ -306,7 +311,7 @@ def test_an_interrupted_remake_does_not_look_complete(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"liftpose.formats.h36m.{broken}", interrupted)
+        patch.setattr(f"liftpose.formats.h36m_writer.{broken}", interrupted)
         with pytest.raises(KeyboardInterrupt):
             write_h36m(tmp_path, "gym", poses, keypoints, gym())
     assert not (tmp_path / "data_3d_gym.npz").exists(), "the 3D file says that the data set is complete"
@@ -355,7 +360,7 @@ def test_missing_files_say_what_is_there_and_how_to_make_them(tmp_path: Path) ->
     with pytest.raises(LiftposeError, match=r"found no data set in this folder; .*--config synthetic\.yaml"):
         find_dataset_files(tmp_path, "synthetic", "gt")
     save(tmp_path, content(), "cmu")
-    with pytest.raises(LiftposeError, match=r"found the data sets cmu; .*prepare_data_h36m"):
+    with pytest.raises(LiftposeError, match=r"found the data sets cmu; .*`liftpose data h36m --from cdf DIR"):
         find_dataset_files(tmp_path, "h36m", "gt")
     with pytest.raises(LiftposeError, match=r"data_2d_cmu_gt\.npz: expected the gt keypoints of cmu, .* keypoints det"):
         find_dataset_files(tmp_path, "cmu", "gt")
@@ -373,3 +378,40 @@ def test_the_command_names_root_and_data_set(tmp_path: Path) -> None:
 def test_kept_joints_are_those_of_the_specification() -> None:
     assert KEPT == [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27]
     assert [list(H36M_17.left), list(H36M_17.right)] == SYMMETRY
+
+
+COCO = [[1, 3, 5, 7, 9, 11, 13, 15], [2, 4, 6, 8, 10, 12, 14, 16]]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "joints", "expected"),
+    [
+        ({"layout_name": "coco", "keypoints_symmetry": COCO}, 17, "coco_17"),
+        ({"num_joints": 16, "keypoints_symmetry": [[3, 4, 5, 13, 14, 15], [0, 1, 2, 10, 11, 12]]}, 16, "mpii_16"),
+        ({"num_joints": 16, "keypoints_symmetry": [[4, 5, 6, 10, 11, 12], [1, 2, 3, 13, 14, 15]]}, 16, "h36m_16"),
+        ({"num_joints": 17, "keypoints_symmetry": SYMMETRY}, 17, "h36m_17"),
+    ],
+)  # fmt: skip
+def test_keypoints_may_be_of_other_joints_than_the_poses(
+    tmp_path: Path, metadata: dict[str, Any], joints: int, expected: str
+) -> None:
+    """The metadata are those of VideoPose3D's and DH-AUG's files (specifications of the files)."""
+    values = content()
+    values["metadata"] = metadata
+    views = np.arange(5 * joints * 2, dtype=np.float32).reshape(5, joints, 2)
+    values["positions_2d"]["S9"]["Photo"] = [views] * 4
+    recording = read_h36m(*save(tmp_path, values), subjects=["S9"])[0]
+    assert recording.keypoint_skeleton == get_skeleton(expected)
+    assert recording.skeleton == H36M_17
+    np.testing.assert_array_equal(recording.keypoints_2d, views)
+
+
+def test_sixteen_joints_from_seventeen(tmp_path: Path) -> None:
+    """The public code of DH-AUG leaves out joint 9 of both (its specification, section 7.1)."""
+    values = content()
+    recording = read_h36m(*save(tmp_path, values), subjects=["S9"], skeleton=get_skeleton("h36m_16"))[1]
+    assert recording.skeleton == recording.keypoint_skeleton == get_skeleton("h36m_16")
+    kept = [joint for joint in KEPT if joint != KEPT[9]]
+    np.testing.assert_array_equal(recording.poses_3d, values["positions_3d"]["S9"]["Photo"][:, kept])
+    seen = values["positions_2d"]["S9"]["Photo"][1][:5]
+    np.testing.assert_array_equal(recording.keypoints_2d, np.delete(seen, 9, axis=1))

@@ -232,7 +232,7 @@ class LiftposeCLI(LightningCLI):
             self.saved_weights = {}
         if isinstance(self.datamodule, LiftingDataModule):
             lifter = getattr(self.model, "lifter", None)
-            self.datamodule.check(self.verb, None if lifter is None else lifter.skeleton)
+            self.datamodule.check(self.verb, lifter)
 
     # ----------------------------------------------------------------------------------------------------------- run
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:

@@ -51,17 +51,19 @@ class Recording:
         subject: Name of the person in the data set, such as ``"S9"``.
         action: Full name of the take, such as ``"Walking 1"``.
         view: Index of the camera in the subject's list of cameras.
-        skeleton: Joint order of all arrays.
+        skeleton: Joint order of the poses, and of the keypoints too unless ``keypoint_skeleton`` says another.
         fps: Frames per second.
         keypoints_2d: (N, J, 2) pixels, origin at the centre of the top-left pixel. Not finite where a joint was not
             seen.
         poses_3d: (N, J, 3) metres in the world frame, or None where there is no truth.
         camera: Calibration of the view, unbatched, or None where it is unknown.
         confidence: (N, J) in [0, 1], or None where the source has none.
+        keypoint_skeleton: Joint order of keypoints and confidence where it is not that of the poses: a detector may
+            know other joints than a motion capture. None, which becomes ``skeleton``, where it is.
 
     Raises:
-        LiftposeError: The arrays disagree in their number of frames or do not have the skeleton's number of joints, or
-            the frame rate is not a positive number.
+        LiftposeError: The arrays disagree in their number of frames or do not have their skeleton's number of joints,
+            or the frame rate is not a positive number.
     """
 
     subject: str
@@ -73,21 +75,28 @@ class Recording:
     poses_3d: FloatArray | None = None
     camera: Camera | None = None
     confidence: FloatArray | None = None
+    keypoint_skeleton: Skeleton = None  # type: ignore[assignment]  # never None afterwards
 
     def __post_init__(self) -> None:
         """Check that the arrays belong together."""
+        if self.keypoint_skeleton is None:
+            object.__setattr__(self, "keypoint_skeleton", self.skeleton)
         if not 0 < self.fps < np.inf:
             raise LiftposeError(f"{self.name}: expected a positive frame rate, found {self.fps}")
-        joints = len(self.skeleton)
-        expected = {"keypoints_2d": (joints, 2), "poses_3d": (joints, 3), "confidence": (joints,)}
-        for field, shape in expected.items():
+        expected = {
+            "keypoints_2d": (self.keypoint_skeleton, (2,)),
+            "poses_3d": (self.skeleton, (3,)),
+            "confidence": (self.keypoint_skeleton, ()),
+        }
+        for field, (skeleton, channels) in expected.items():
+            shape = (len(skeleton), *channels)
             array = getattr(self, field)
             if array is None:
                 continue
             if array.ndim != len(shape) + 1 or array.shape[1:] != shape:
                 raise LiftposeError(
                     f"{self.name}: expected {field} of shape (frames, {', '.join(map(str, shape))}) for the "
-                    f"skeleton {self.skeleton.name}, found {array.shape}"
+                    f"skeleton {skeleton.name}, found {array.shape}"
                 )
             if len(array) != len(self.keypoints_2d):
                 raise LiftposeError(

@@ -225,8 +225,8 @@ def lifting_windows(
     in float32.
 
     Args:
-        recordings: At least one; the sequence numbers of the windows count them. All have one skeleton and all or none
-            have poses.
+        recordings: At least one; the sequence numbers of the windows count them. All have one skeleton of poses and
+            one of keypoints, and all or none have poses.
         receptive_field: Number of frames of a window, odd.
         causal: Whether the window ends with the target frame; by default the target is in the middle.
         flip_copies: Whether every window is there a second time, mirrored.
@@ -246,7 +246,7 @@ def lifting_windows(
         raise LiftposeError(f"receptive field: expected an odd number of frames, found {receptive_field}")
     if not any(len(recording) for recording in recordings):
         raise LiftposeError("recordings: expected at least one frame, found none")
-    skeleton = recordings[0].skeleton
+    skeleton, keypoint_skeleton = recordings[0].skeleton, recordings[0].keypoint_skeleton
     with_poses = recordings[0].poses_3d is not None
     keypoints: list[Tensor] = []
     poses: list[Tensor] = []
@@ -254,10 +254,12 @@ def lifting_windows(
     for recording in recordings:
         if recording.camera is None:
             raise LiftposeError(f"{recording.name}: expected a camera with the size of its images, found none")
-        if recording.skeleton != skeleton:
-            raise LiftposeError(
-                f"{recording.name}: expected the skeleton {skeleton.name}, found {recording.skeleton.name}"
-            )
+        for wanted, found in (
+            (skeleton, recording.skeleton),
+            (keypoint_skeleton, recording.keypoint_skeleton),
+        ):
+            if found != wanted:
+                raise LiftposeError(f"{recording.name}: expected the skeleton {wanted.name}, found {found.name}")
         if (recording.poses_3d is not None) != with_poses:
             raise LiftposeError(f"{recording.name}: expected 3D poses in all recordings or in none, found both")
         camera = recording.camera.to(dtype=torch.float64)
@@ -276,7 +278,8 @@ def lifting_windows(
         poses if with_poses else None,
         cameras if with_cameras else None,
         pad=pad,
-        keypoint_sides=Sides(skeleton.left, skeleton.right),
+        keypoint_sides=Sides(keypoint_skeleton.left, keypoint_skeleton.right),
+        joint_sides=Sides(skeleton.left, skeleton.right),
         causal_shift=pad if causal else 0,
         flip_copies=flip_copies,
         recordings=[recording.key for recording in recordings],

@@ -8,7 +8,8 @@ from liftpose.data.recording import Recording
 from liftpose.datamodules.lifting import LiftingDataModule, Split
 from liftpose.errors import LiftposeError
 from liftpose.formats import DatasetInfo, find_dataset_files, find_dataset_info, read_h36m
-from liftpose.skeletons import Skeleton
+from liftpose.models import Lifter
+from liftpose.skeletons import Skeleton, get_skeleton
 
 __all__ = ["H36MDataModule"]
 
@@ -27,6 +28,8 @@ class H36MDataModule(LiftingDataModule):
         validation_subjects: People that choose the best checkpoint; None for the data set's own split. For Human3.6M
             these are, as in all of the field, the test people S9 and S11.
         test_subjects: People to test on; None for the data set's own split (Human3.6M: S9, S11).
+        joints: Name of the joint order to bring poses into, such as ``h36m_16``, and keypoints where that needs no
+            approximation; None for that of the data set.
         options: Options of :class:`LiftingDataModule`.
     """
 
@@ -38,21 +41,23 @@ class H36MDataModule(LiftingDataModule):
         train_subjects: list[str] | None = None,
         validation_subjects: list[str] | None = None,
         test_subjects: list[str] | None = None,
+        joints: str | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self.root = root
         self.dataset = dataset
         self.keypoints = keypoints
+        self.joints = None if joints is None else _joints(joints)
         self.subjects = {"train": train_subjects, "validation": validation_subjects, "test": test_subjects}
         self._people: dict[str, list[Recording]] = {}
 
-    def check(self, stage: str, skeleton: Skeleton | None = None) -> None:
+    def check(self, stage: str, lifter: Lifter | None = None) -> None:
         """Read all people of a stage at once, since a file can only be read whole, and refuse what does not fit.
 
         Args:
             stage: "fit", "validate", "test" or "predict".
-            skeleton: Joint order that the lifter of the run takes, or None for any.
+            lifter: The lifter of the run, whose joints the data have to be; None for any.
 
         Raises:
             LiftposeError: A file is missing (the message names it and the command that makes it) or broken, an option
@@ -61,7 +66,7 @@ class H36MDataModule(LiftingDataModule):
         if stage == "fit":
             self._check_people()
         self._read([name for split in self.splits_of(stage) for name in self._subjects_of(split)])
-        super().check(stage, skeleton)
+        super().check(stage, lifter)
 
     def _check_people(self) -> None:
         """Refuse to validate or test on somebody who is trained on, or who may be the same person as one of them."""
@@ -118,5 +123,13 @@ class H36MDataModule(LiftingDataModule):
             path_3d, path_2d = find_dataset_files(self.root, self.dataset, self.keypoints)
             for name in missing:
                 self._people[name] = []
-            for recording in read_h36m(path_3d, path_2d, subjects=missing):
+            for recording in read_h36m(path_3d, path_2d, subjects=missing, skeleton=self.joints):
                 self._people[recording.subject].append(recording)
+
+
+def _joints(name: str) -> Skeleton:
+    """Return the joint order of an option."""
+    try:
+        return get_skeleton(name)
+    except LiftposeError as error:
+        raise LiftposeError(f"data.joints: {str(error).removeprefix('skeleton: ')}") from error

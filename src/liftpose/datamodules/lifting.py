@@ -13,7 +13,7 @@ from liftpose.data.selection import downsample, select_actions, subset
 from liftpose.data.windows import WindowBatch, Windows, lifting_windows
 from liftpose.datamodules.index_loader import IndexBatch, IndexBatches, index_loader
 from liftpose.errors import LiftposeError
-from liftpose.skeletons import Skeleton
+from liftpose.models import Lifter
 
 __all__ = ["LiftingDataModule", "Split", "WindowShape"]
 
@@ -109,14 +109,14 @@ class LiftingDataModule(pl.LightningDataModule, ABC):
         }
         return splits[stage]
 
-    def check(self, stage: str, skeleton: Skeleton | None = None) -> None:
+    def check(self, stage: str, lifter: Lifter | None = None) -> None:
         """Refuse a run whose data are not there or do not fit, before anything is written.
 
         What is read is kept for :meth:`setup`.
 
         Args:
             stage: "fit", "validate", "test" or "predict".
-            skeleton: Joint order that the lifter of the run takes, or None for any.
+            lifter: The lifter of the run, whose joints the data have to be; None for any.
 
         Raises:
             LiftposeError: A file is missing or broken, an option does not fit it, or its joints are others.
@@ -124,10 +124,18 @@ class LiftingDataModule(pl.LightningDataModule, ABC):
         if stage == "fit" and self.batch_size < 2:
             raise LiftposeError("data.batch_size: expected at least 2 for batch normalisation, found 1")
         for split in self.splits_of(stage):
-            found = self.recordings(split)[0].skeleton
-            if skeleton is not None and found != skeleton:
+            recording = self.recordings(split)[0]
+            if lifter is None:
+                continue
+            if recording.skeleton != lifter.skeleton:
                 raise LiftposeError(
-                    f"model.lifter.skeleton: expected {found.name} as in the data, found {skeleton.name}"
+                    f"model.lifter.skeleton: expected {recording.skeleton.name} as in the data, found "
+                    f"{lifter.skeleton.name}"
+                )
+            if recording.keypoint_skeleton != lifter.keypoint_skeleton:
+                raise LiftposeError(
+                    f"data.keypoints: expected keypoints of {lifter.keypoint_skeleton.name} for the lifter, found "
+                    f"those of {recording.keypoint_skeleton.name}"
                 )
 
     def recordings(self, split: Split) -> list[Recording]:
@@ -180,7 +188,7 @@ class LiftingDataModule(pl.LightningDataModule, ABC):
             stage: "fit", "validate", "test" or "predict".
         """
         lifter = getattr(getattr(self.trainer, "lightning_module", None), "lifter", None)
-        self.check(stage, None if lifter is None else lifter.skeleton)
+        self.check(stage, lifter)
         shape = self.window_shape
         for split in self.splits_of(stage):
             if split not in self._windows:

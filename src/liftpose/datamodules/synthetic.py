@@ -15,7 +15,8 @@ from liftpose.datamodules.h36m import H36MDataModule
 from liftpose.errors import LiftposeError
 from liftpose.formats import DatasetInfo, find_dataset_files, read_dataset_info, write_h36m
 from liftpose.geometry import Camera, h36m_cameras
-from liftpose.skeletons import H36M_17, Skeleton
+from liftpose.models import Lifter
+from liftpose.skeletons import H36M_17
 
 __all__ = ["SyntheticDataModule"]
 
@@ -58,12 +59,12 @@ class SyntheticDataModule(H36MDataModule):
         super().__init__(root=root, dataset=dataset, **options)
         self.settings = {"frames_per_action": frames_per_action, "people_seed": people_seed, "generator": GENERATOR}
 
-    def check(self, stage: str, skeleton: Skeleton | None = None) -> None:
+    def check(self, stage: str, lifter: Lifter | None = None) -> None:
         """Refuse keypoints that are not made, and what does not fit the people if they have been made.
 
         Args:
             stage: "fit", "validate", "test" or "predict".
-            skeleton: Joint order that the lifter of the run takes, or None for any.
+            lifter: The lifter of the run, whose joints the data have to be; None for any.
 
         Raises:
             LiftposeError: The keypoints are neither ``gt`` nor ``noisy``, an option does not fit the people, or the
@@ -71,7 +72,7 @@ class SyntheticDataModule(H36MDataModule):
         """
         self._check_options()
         if self._is_made():
-            super().check(stage, skeleton)
+            super().check(stage, lifter)
 
     def _check_options(self) -> None:
         """Refuse keypoints and people that are not made, and a place where other data lie."""

@@ -15,16 +15,15 @@ import torch
 
 from liftpose.errors import LiftposeError
 from liftpose.formats.atomic import write_json
-from liftpose.geometry import H36M_CAMERA_SUBJECTS, Camera, h36m_cameras
-from liftpose.skeletons import H36M_17, SKELETONS, Skeleton
+from liftpose.geometry import Camera
+from liftpose.skeletons import SKELETONS, Skeleton
 
-__all__ = ["DatasetInfo", "find_dataset_info", "h36m_info", "read_dataset_info", "write_dataset_info"]
+__all__ = ["DatasetInfo", "read_dataset_info", "write_dataset_info"]
 
 _FORMAT = "liftpose-dataset"
 _VERSION = 1
 _UP_AXES = ("x", "y", "z", "-x", "-y", "-z")
 _SPLITS = ("train", "validation", "test")
-_PREFIX = "data_3d_"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +35,7 @@ class DatasetInfo:
         skeleton: Joint order that a reader gives.
         storage_skeleton: Name of the joint order of the 3D file; ``"h36m_32"`` for the field's 32 slots.
         fps: Frames per second.
-        cameras: Subject -> its cameras, unbatched, as many for every subject; world to camera in metres.
+        cameras: Subject -> its cameras, unbatched; world to camera in metres. The number may differ between subjects.
         splits: "train", "validation" and "test" -> subjects.
         up_axis: Axis of the world frame that points up, such as ``"z"`` or ``"-y"``.
         source: Where the data come from.
@@ -54,58 +53,6 @@ class DatasetInfo:
     source: str = ""
     licence: str = ""
     notes: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-
-    @property
-    def views(self) -> int:
-        """Number of cameras, the same for every subject."""
-        return len(next(iter(self.cameras.values()), ()))
-
-
-def h36m_info() -> DatasetInfo:
-    """Describe Human3.6M as the field uses it.
-
-    Returns:
-        50 frames per second, the published cameras in float64, training on S1, S5, S6, S7, S8, validation and test both
-        on S9, S11. There are no cameras of S2, S3 and S4, whose 3D poses were never published.
-    """
-    test = ("S9", "S11")
-    cameras = {subject: h36m_cameras(subject, torch.float64) for subject in H36M_CAMERA_SUBJECTS}
-    return DatasetInfo(
-        name="h36m",
-        skeleton=H36M_17,
-        storage_skeleton="h36m_32",
-        fps=50.0,
-        cameras={subject: tuple(batch[i] for i in range(len(batch))) for subject, batch in cameras.items()},
-        splits={"train": ("S1", "S5", "S6", "S7", "S8"), "validation": test, "test": test},
-        source="Human3.6M, Ionescu et al., TPAMI 2014",
-        licence="for academic use after registration with its authors",
-    )
-
-
-def find_dataset_info(path_3d: str | os.PathLike[str]) -> DatasetInfo:
-    """Find the description of a data set from the path of its 3D file.
-
-    Args:
-        path_3d: ``data_3d_<name>.npz``.
-
-    Returns:
-        What ``data_3d_<name>.json`` beside it says; without one, for the name ``h36m`` :func:`h36m_info`.
-
-    Raises:
-        LiftposeError: There is no such JSON file, it is broken, or it describes a data set of another name.
-    """
-    sidecar = Path(path_3d).with_suffix(".json")
-    if sidecar.exists():
-        info = read_dataset_info(sidecar)
-        if sidecar.stem != f"{_PREFIX}{info.name}":
-            raise LiftposeError(f"{sidecar}: name: expected {sidecar.stem.removeprefix(_PREFIX)}, found {info.name}")
-        return info
-    if sidecar.stem == f"{_PREFIX}h36m":
-        return h36m_info()
-    raise LiftposeError(
-        f"{path_3d}: expected its description (skeleton, frame rate, cameras) in {sidecar.name} beside it, "
-        "found no such file"
-    )
 
 
 def read_dataset_info(path: str | os.PathLike[str]) -> DatasetInfo:
@@ -258,9 +205,6 @@ class _Fields:
                 Camera.from_dict(entry, f"{self.where}: camera {i} of {subject}", torch.float64)
                 for i, entry in enumerate(entries)
             )
-        counts = {subject: len(own) for subject, own in cameras.items()}
-        if len(set(counts.values())) > 1:
-            raise self._wrong("cameras", "as many for every subject", ", ".join(f"{s}: {n}" for s, n in counts.items()))
         return cameras
 
     def _splits(self, cameras: Mapping[str, object]) -> dict[str, tuple[str, ...]]:

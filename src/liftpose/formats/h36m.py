@@ -1,7 +1,7 @@
 """The field's files for Human3.6M and data sets like it: ``data_3d_<name>.npz`` and ``data_2d_<name>_<keypoints>.npz``.
 
 Both hold pickled dictionaries, subject -> action -> arrays (VideoPose3D, Pavllo et al., CVPR 2019). They are read
-without running what lies in them, and written so that the field's programs read them.
+without running what lies in them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,19 +18,16 @@ import torch
 
 from liftpose.data.recording import Recording
 from liftpose.errors import LiftposeError
-from liftpose.formats.dataset_info import DatasetInfo, find_dataset_info, write_dataset_info
-from liftpose.formats.npz import read_npz, write_npz_objects
+from liftpose.formats.dataset_info import DatasetInfo
+from liftpose.formats.keypoint_layouts import keypoint_skeleton_of
+from liftpose.formats.known_datasets import find_dataset_info
+from liftpose.formats.npz import read_npz
 from liftpose.geometry import Camera
-from liftpose.skeletons import Skeleton, adapt, get_adapter, get_skeleton
+from liftpose.skeletons import Skeleton, adapt, adapter_targets, get_adapter, get_skeleton
 
-__all__ = ["find_dataset_files", "read_h36m", "read_h36m_take", "write_h36m"]
+__all__ = ["find_dataset_files", "read_h36m", "read_h36m_take"]
 
 FloatArray = npt.NDArray[np.float32]
-Poses = Mapping[str, Mapping[str, npt.NDArray[Any]]]
-Keypoints = Mapping[str, Mapping[str, Sequence[npt.NDArray[Any]]]]
-
-# What the field's 2D files call the joint order of a skeleton, where it is not the skeleton's name.
-_LAYOUTS = {"h36m_17": "h36m", "humaneva_15": "humaneva15"}
 
 
 def find_dataset_files(root: str | os.PathLike[str], dataset: str, keypoints: str) -> tuple[Path, Path]:
@@ -74,11 +71,12 @@ def read_h36m(
     *,
     subjects: Sequence[str] | None = None,
     info: DatasetInfo | None = None,
+    skeleton: Skeleton | None = None,
 ) -> list[Recording]:
     """Read a data set in the field's files.
 
     Detections that run on after the motion capture are cut to its length. A 2D file may have a third channel with
-    confidences. Joint slots that the skeleton does not use may hold anything.
+    confidences, and a joint order of its own. Joint slots that the skeleton does not use may hold anything.
 
     Args:
         path_3d: ``data_3d_<name>.npz``: float (N, slots, 3), metres in the world frame.
@@ -86,6 +84,8 @@ def read_h36m(
         subjects: Subjects to read, in this order; None for all that have 3D poses, in the order of the 3D file. People
             with keypoints only, such as S2 of Human3.6M, are left out then.
         info: Skeleton, frame rate and cameras; None for what :func:`liftpose.formats.find_dataset_info` finds.
+        skeleton: Joint order of the poses, None for that of the data set. Keypoints come in it too where it can be had
+            from theirs without approximation, such as 16 joints from 17; otherwise they stay as they are.
 
     Returns:
         Recordings in the field's order, on which the order of training depends: subject by subject, action by action in
@@ -100,10 +100,10 @@ def read_h36m(
     poses = _dictionary(path_3d, read_npz(path_3d), "positions_3d")
     content = read_npz(path_2d)
     keypoints = _dictionary(path_2d, content, "positions_2d")
-    _check_metadata(path_2d, content, info.skeleton)
+    layout = _layout_of(path_2d, content, info, skeleton)
     recordings: list[Recording] = []
     for subject in poses if subjects is None else subjects:
-        recordings += _read_subject(path_3d, path_2d, subject, poses, keypoints, info)
+        recordings += _read_subject(path_3d, path_2d, subject, poses, keypoints, info, layout)
     if not recordings:
         raise LiftposeError(f"{path_2d}: expected at least one recording, found none")
     return recordings
@@ -116,6 +116,7 @@ def read_h36m_take(
     action: str,
     *,
     info: DatasetInfo | None = None,
+    skeleton: Skeleton | None = None,
 ) -> list[Recording]:
     """Read one take, with its true poses where they are known.
 
@@ -128,6 +129,7 @@ def read_h36m_take(
         subject: Name of the person.
         action: Full name of the take, or a beginning that names exactly one.
         info: Skeleton, frame rate and cameras; None for what :func:`liftpose.formats.find_dataset_info` finds.
+        skeleton: Joint order of the poses, as for :func:`read_h36m`.
 
     Returns:
         The take as each camera has seen it.
@@ -140,7 +142,7 @@ def read_h36m_take(
     poses = _dictionary(path_3d, read_npz(path_3d), "positions_3d")
     content = read_npz(path_2d)
     keypoints = _dictionary(path_2d, content, "positions_2d")
-    _check_metadata(path_2d, content, info.skeleton)
+    layout = _layout_of(path_2d, content, info, skeleton)
     takes = keypoints.get(subject)
     if not isinstance(takes, dict) or not takes:
         raise LiftposeError(f"--subject: expected one of {', '.join(map(str, keypoints))}, found {subject}")
@@ -155,80 +157,8 @@ def read_h36m_take(
     cameras = info.cameras.get(subject)
     if cameras is None:
         cameras = tuple(replace(camera, t=torch.zeros_like(camera.t)) for camera in next(iter(info.cameras.values())))
-    pose = None if known is None else _read_pose(f"{path_3d}: {subject}/{fitting[0]}", known, info)
-    return _read_take(path_2d, subject, fitting[0], pose, takes[fitting[0]], cameras, info)
-
-
-def write_h36m(
-    root: str | os.PathLike[str],
-    name: str,
-    poses: Poses,
-    keypoints: Mapping[str, Keypoints],
-    info: DatasetInfo,
-) -> list[Path]:
-    """Write a data set in the field's files, with its description beside them unless it is called h36m.
-
-    Slots of the storage skeleton that the skeleton does not fill are zero: the field's programs drop them unseen, and
-    zeros, unlike NaN, stay harmless in whatever else somebody computes over all slots. The 3D file, by which a data set
-    is found, is written last, and an old one of that name is removed before anything is written: where there is a 3D
-    file, the data set is complete and all of it was written together. Keypoints under names that are not written now
-    stay.
-
-    Args:
-        root: Folder of the files, made if need be.
-        name: Name of the data set in the file names, that of ``info``.
-        poses: Subject -> action -> (N, J, 3) metres, world frame.
-        keypoints: Name of a set of keypoints -> subject -> action -> per camera (N or more, J, 2) pixels, or (…, J, 3)
-            with confidences.
-        info: The description.
-
-    Returns:
-        The files written.
-
-    Raises:
-        ValueError: Arrays of a wrong shape or with coordinates that are not finite, or a name other than that of
-            ``info``.
-        LiftposeError: A file cannot be written, or an old one not removed.
-    """
-    if name != info.name:
-        raise ValueError(f"expected the data set's name {info.name}, found {name}")
-    folder = Path(root)
-    slots, count = _storage_slots(info)
-    joints = len(info.skeleton)
-    stored = _map_arrays(poses, lambda array: _spread(_checked(array, joints, (3,)), slots, count))
-    metadata = {
-        "layout_name": _layout(info.skeleton),
-        "num_joints": joints,
-        "keypoints_symmetry": [list(info.skeleton.left), list(info.skeleton.right)],
-    }
-    views = {
-        folder / f"data_2d_{name}_{keypoint_name}.npz": _map_arrays(
-            people, lambda arrays: [_checked(array, joints, (2, 3)) for array in arrays]
-        )
-        for keypoint_name, people in keypoints.items()
-    }
-    path_3d, sidecar = folder / f"data_3d_{name}.npz", folder / f"data_3d_{name}.json"
-    written = [*views, path_3d] if name == "h36m" else [*views, sidecar, path_3d]
-    # The 3D file goes first: an interruption between the two must not leave poses without their description.
-    for old in (path_3d, sidecar):
-        if old in written:
-            _remove(old)
-    for path, people_2d in views.items():
-        write_npz_objects(path, {"positions_2d": people_2d, "metadata": metadata})
-    if sidecar in written:
-        write_dataset_info(sidecar, info)
-    write_npz_objects(path_3d, {"positions_3d": stored})
-    return written
-
-
-def _remove(path: Path) -> None:
-    """Remove a file if it is there; a link stays, since it is followed when the file is written again."""
-    try:
-        Path(os.path.realpath(path)).unlink(missing_ok=True)
-    except NotADirectoryError:
-        return  # The folder is a file; writing says so.
-    except OSError as error:
-        raise LiftposeError(f"{path}: expected to remove the old file, found: {error.strerror}") from error
+    pose = None if known is None else _read_pose(f"{path_3d}: {subject}/{fitting[0]}", known, info, layout)
+    return _read_take(path_2d, subject, fitting[0], pose, takes[fitting[0]], cameras, info, layout)
 
 
 def _names(folder: Path, prefix: str) -> list[str]:
@@ -237,7 +167,11 @@ def _names(folder: Path, prefix: str) -> list[str]:
 
 def _how_to_make(folder: Path, dataset: str) -> str:
     if dataset == "h36m":
-        return "VideoPose3D's data/prepare_data_h36m.py makes it from the official archives"
+        return f"`liftpose data h36m --from cdf DIR --out {folder}` makes it from the official files (docs/data.md)"
+    if dataset.startswith("humaneva"):
+        return f"`liftpose data humaneva DIR --out {folder}` makes it from the official files (docs/data.md)"
+    if dataset.startswith("3dhp"):
+        return f"`liftpose data 3dhp DIR --out {folder}` makes it from the official files (docs/data.md)"
     if dataset == "synthetic":
         return "the synthetic people are made by a run with --config synthetic.yaml"
     return f"`liftpose data mocap DIR --out {folder} --name {dataset}` makes it from motion capture"
@@ -250,6 +184,7 @@ def _read_subject(
     poses: Mapping[str, Any],
     keypoints: Mapping[str, Any],
     info: DatasetInfo,
+    layout: _Layout,
 ) -> list[Recording]:
     for path, people in ((path_3d, poses), (path_2d, keypoints)):
         if not isinstance(people.get(subject), dict):
@@ -271,8 +206,8 @@ def _read_subject(
         )
     recordings: list[Recording] = []
     for action, views in views_of.items():
-        pose = _read_pose(f"{path_3d}: {subject}/{action}", takes[action], info)
-        recordings += _read_take(path_2d, subject, action, pose, views, info.cameras[subject], info)
+        pose = _read_pose(f"{path_3d}: {subject}/{action}", takes[action], info, layout)
+        recordings += _read_take(path_2d, subject, action, pose, views, info.cameras[subject], info, layout)
     return recordings
 
 
@@ -284,6 +219,7 @@ def _read_take(
     views: Any,
     cameras: Sequence[Camera],
     info: DatasetInfo,
+    layout: _Layout,
 ) -> list[Recording]:
     take = f"{subject}/{action}"
     if not isinstance(views, list | tuple | np.ndarray) or len(views) != len(cameras):
@@ -292,62 +228,69 @@ def _read_take(
     recordings = []
     for view, camera in enumerate(cameras):
         frames = None if pose is None else len(pose)
-        points, confidence = _read_view(f"{path_2d}: {take}.{view}", views[view], frames, len(info.skeleton))
+        points, confidence = _read_view(f"{path_2d}: {take}.{view}", views[view], frames, layout)
         recordings.append(
             Recording(
                 subject=subject,
                 action=action,
                 view=view,
-                skeleton=info.skeleton,
+                skeleton=layout.poses,
                 fps=info.fps,
                 keypoints_2d=points,
                 poses_3d=pose,
                 camera=camera,
                 confidence=confidence,
+                keypoint_skeleton=layout.keypoints,
             )
         )
     return recordings
 
 
-def _read_pose(where: str, array: Any, info: DatasetInfo) -> FloatArray:
+class _Layout(NamedTuple):
+    """Joint orders of a data set as it is read.
+
+    Args:
+        stored: That of the 2D file.
+        keypoints: That in which keypoints are wanted.
+        poses: That in which poses are wanted.
+    """
+
+    stored: Skeleton
+    keypoints: Skeleton
+    poses: Skeleton
+
+
+def _layout_of(
+    path_2d: str | os.PathLike[str], content: Mapping[str, Any], info: DatasetInfo, skeleton: Skeleton | None
+) -> _Layout:
+    stored = keypoint_skeleton_of(path_2d, _dictionary(path_2d, content, "metadata"), info.skeleton)
+    poses = info.skeleton if skeleton is None else skeleton
+    get_adapter(get_skeleton(info.storage_skeleton), poses)  # refused here, before anything is converted
+    exact = poses.name in adapter_targets(stored) and not get_adapter(stored, poses).approximate
+    return _Layout(stored, poses if exact else stored, poses)
+
+
+def _read_pose(where: str, array: Any, info: DatasetInfo, layout: _Layout) -> FloatArray:
     storage = get_skeleton(info.storage_skeleton)
     count = len(storage)
     if not _is_numbers(array) or array.ndim != 3 or array.shape[1:] != (count, 3):
         raise LiftposeError(f"{where}: expected poses of shape (frames, {count}, 3), found {_shape(array)}")
-    pose: FloatArray = adapt(array.astype(np.float32), storage, info.skeleton)
+    pose: FloatArray = adapt(array.astype(np.float32), storage, layout.poses)
     _check_finite(where, pose)
     return pose
 
 
-def _read_view(where: str, array: Any, frames: int | None, joints: int) -> tuple[FloatArray, FloatArray | None]:
+def _read_view(where: str, array: Any, frames: int | None, layout: _Layout) -> tuple[FloatArray, FloatArray | None]:
+    joints = len(layout.stored)
     if not _is_numbers(array) or array.ndim != 3 or array.shape[1] != joints or array.shape[2] not in {2, 3}:
         raise LiftposeError(f"{where}: expected keypoints of shape (frames, {joints}, 2 or 3), found {_shape(array)}")
     if frames is not None and len(array) < frames:
         raise LiftposeError(f"{where}: expected keypoints for the {frames} frames of the 3D poses, found {len(array)}")
     view = array[:frames].astype(np.float32)
     _check_finite(where, view)
+    if layout.keypoints != layout.stored:
+        view = adapt(view, layout.stored, layout.keypoints)
     return np.ascontiguousarray(view[..., :2]), view[..., 2].copy() if view.shape[2] == 3 else None
-
-
-def _check_metadata(path: str | os.PathLike[str], content: Mapping[str, Any], skeleton: Skeleton) -> None:
-    metadata = _dictionary(path, content, "metadata")
-    layout = metadata.get("layout_name", _layout(skeleton))
-    if layout != _layout(skeleton):
-        raise LiftposeError(f"{path}: expected the joint layout {_layout(skeleton)}, found {layout}")
-    if metadata.get("num_joints", len(skeleton)) != len(skeleton):
-        raise LiftposeError(f"{path}: expected {len(skeleton)} joints, found {metadata['num_joints']}")
-    try:
-        left, right = metadata["keypoints_symmetry"]
-        pairs = {frozenset((int(a), int(b))) for a, b in zip(left, right, strict=True)}
-    except (KeyError, TypeError, ValueError) as error:
-        raise LiftposeError(
-            f"{path}: expected keypoints_symmetry in the metadata, two lists of joints, found none"
-        ) from error
-    if pairs != {frozenset(pair) for pair in zip(skeleton.left, skeleton.right, strict=True)}:
-        raise LiftposeError(
-            f"{path}: expected keypoints_symmetry {[list(skeleton.left), list(skeleton.right)]} for the "
-            f"skeleton {skeleton.name}, found {[list(left), list(right)]}"
-        )
 
 
 def _dictionary(path: str | os.PathLike[str], content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -356,40 +299,6 @@ def _dictionary(path: str | os.PathLike[str], content: Mapping[str, Any], name: 
         found = f"something else ({type(value).__name__})" if name in content else ", ".join(content) or "nothing"
         raise LiftposeError(f"{path}: expected a dictionary {name}, found {found}")
     return value
-
-
-def _layout(skeleton: Skeleton) -> str:
-    return _LAYOUTS.get(skeleton.name, skeleton.name)
-
-
-def _storage_slots(info: DatasetInfo) -> tuple[list[int], int]:
-    """Return the places of the skeleton's joints in the storage skeleton and the number of places there."""
-    storage = get_skeleton(info.storage_skeleton)
-    rows = get_adapter(storage, info.skeleton).rows
-    if any(len(row) != 1 for row in rows):
-        raise ValueError(f"expected a storage skeleton that holds every joint, found {storage.name}")
-    return [row[0] for row in rows], len(storage)
-
-
-def _spread(array: FloatArray, slots: list[int], count: int) -> FloatArray:
-    spread = np.zeros((len(array), count, 3), dtype=np.float32)
-    spread[:, slots] = array
-    return spread
-
-
-def _map_arrays(people: Mapping[str, Mapping[str, Any]], function: Any) -> dict[str, dict[str, Any]]:
-    return {subject: {action: function(value) for action, value in takes.items()} for subject, takes in people.items()}
-
-
-def _checked(array: npt.NDArray[Any], joints: int, channels: tuple[int, ...]) -> FloatArray:
-    result = np.asarray(array, dtype=np.float32)
-    if result.ndim != 3 or result.shape[1] != joints or result.shape[2] not in channels:
-        raise ValueError(
-            f"expected an array (frames, {joints}, {' or '.join(map(str, channels))}), found {result.shape}"
-        )
-    if not np.isfinite(result).all():
-        raise ValueError("expected finite coordinates, found others")
-    return result
 
 
 def _is_numbers(array: Any) -> bool:

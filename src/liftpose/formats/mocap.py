@@ -28,7 +28,7 @@ from liftpose.errors import LiftposeError
 from liftpose.formats.asf_amc import AMC, read_amc, read_asf
 from liftpose.formats.bvh import BVH, read_bvh
 from liftpose.formats.dataset_info import DatasetInfo
-from liftpose.formats.h36m import write_h36m
+from liftpose.formats.h36m_writer import write_h36m
 from liftpose.formats.mocap_clip import MocapClip, Offset, subject_name
 from liftpose.formats.mocap_description import MocapCollection, read_collection
 from liftpose.formats.mocap_report import ClipReport, MocapReport

@@ -114,6 +114,11 @@ def predict_poses(
             f"{recording.name}: expected the skeleton {lifter.skeleton.name} of the lifter {loaded.name}, found "
             f"{recording.skeleton.name}"
         )
+    if recording.keypoint_skeleton != lifter.keypoint_skeleton:
+        raise LiftposeError(
+            f"{recording.name}: expected keypoints of {lifter.keypoint_skeleton.name} for the lifter {loaded.name}, "
+            f"found those of {recording.keypoint_skeleton.name}"
+        )
     state = next(iter((*lifter.parameters(), *lifter.buffers())), torch.empty(0))
     windows = lifting_windows([recording], lifter.receptive_field, causal=lifter.causal).to(state.device)
     lifter.eval()

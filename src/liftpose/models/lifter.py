@@ -20,7 +20,7 @@ class Lifter(nn.Module):
     coordinates with T = ``receptive_field``, to (B, 1, J, 3), metres relative to the root in the camera frame.
 
     Attributes:
-        skeleton: Joint order of input and output.
+        skeleton: Joint order of the poses, and of the keypoints unless :attr:`keypoint_skeleton` is another.
         receptive_field: Number of frames T of a window.
         causal: Whether a window holds the current frame and the past only, so that its padding is all on the left.
         current_frame: Index of the frame in the window that the pose belongs to.
@@ -36,10 +36,16 @@ class Lifter(nn.Module):
     stage: int = 1
 
     @property
+    def keypoint_skeleton(self) -> Skeleton:
+        """Joint order of the keypoints: that of the poses, unless the network was made for others."""
+        return self.skeleton
+
+    @property
     def identity(self) -> dict[str, str | bool]:
         """What the shapes of the weights do not tell; kept in checkpoints."""
         return {
             "skeleton": self.skeleton.name,
+            "keypoint_skeleton": self.keypoint_skeleton.name,
             "causal": self.causal,
             "current": "last" if self.current_frame == self.receptive_field - 1 else "middle",
         }
@@ -93,6 +99,6 @@ def flip_averaged(lifter: Lifter, keypoints_2d: Tensor) -> Tensor:
     Returns:
         (B, 1, J, 3) metres relative to the root, camera frame.
     """
-    both: Tensor = lifter(torch.cat((keypoints_2d, mirror(keypoints_2d, lifter.skeleton))))
+    both: Tensor = lifter(torch.cat((keypoints_2d, mirror(keypoints_2d, lifter.keypoint_skeleton))))
     straight, mirrored = both.chunk(2)
     return (straight + mirror(mirrored, lifter.skeleton)) / 2

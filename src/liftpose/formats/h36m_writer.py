@@ -1,0 +1,124 @@
+"""Writing the field's files for Human3.6M and data sets like it, so that the field's programs read them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from liftpose.errors import LiftposeError
+from liftpose.formats.dataset_info import DatasetInfo, write_dataset_info
+from liftpose.formats.keypoint_layouts import keypoint_metadata
+from liftpose.formats.known_datasets import known_info
+from liftpose.formats.npz import write_npz_objects
+from liftpose.skeletons import get_adapter, get_skeleton
+
+__all__ = ["write_h36m"]
+
+FloatArray = npt.NDArray[np.float32]
+Poses = Mapping[str, Mapping[str, npt.NDArray[Any]]]
+Keypoints = Mapping[str, Mapping[str, Sequence[npt.NDArray[Any]]]]
+
+
+def write_h36m(
+    root: str | os.PathLike[str],
+    name: str,
+    poses: Poses,
+    keypoints: Mapping[str, Keypoints],
+    info: DatasetInfo,
+) -> list[Path]:
+    """Write a data set in the field's files, with its description beside them.
+
+    There is no description beside those that the field knows by name (:func:`liftpose.formats.known_info`).
+
+    Slots of the storage skeleton that the skeleton does not fill are zero: the field's programs drop them unseen, and
+    zeros, unlike NaN, stay harmless in whatever else somebody computes over all slots. The 3D file, by which a data set
+    is found, is written last, and an old one of that name is removed before anything is written: where there is a 3D
+    file, the data set is complete and all of it was written together. Keypoints under names that are not written now
+    stay.
+
+    Args:
+        root: Folder of the files, made if need be.
+        name: Name of the data set in the file names, that of ``info``.
+        poses: Subject -> action -> (N, J, 3) metres, world frame.
+        keypoints: Name of a set of keypoints -> subject -> action -> per camera (N or more, J, 2) pixels, or (…, J, 3)
+            with confidences.
+        info: The description.
+
+    Returns:
+        The files written.
+
+    Raises:
+        ValueError: Arrays of a wrong shape or with coordinates that are not finite, or a name other than that of
+            ``info``.
+        LiftposeError: A file cannot be written, or an old one not removed.
+    """
+    if name != info.name:
+        raise ValueError(f"expected the data set's name {info.name}, found {name}")
+    folder = Path(root)
+    slots, count = _storage_slots(info)
+    joints = len(info.skeleton)
+    stored = _map_arrays(poses, lambda array: _spread(_checked(array, joints, (3,)), slots, count))
+    metadata = keypoint_metadata(info.skeleton)
+    views = {
+        folder / f"data_2d_{name}_{keypoint_name}.npz": _map_arrays(
+            people, lambda arrays: [_checked(array, joints, (2, 3)) for array in arrays]
+        )
+        for keypoint_name, people in keypoints.items()
+    }
+    path_3d, sidecar = folder / f"data_3d_{name}.npz", folder / f"data_3d_{name}.json"
+    written = [*views, path_3d] if known_info(name) is not None else [*views, sidecar, path_3d]
+    # The 3D file goes first: an interruption between the two must not leave poses without their description.
+    for old in (path_3d, sidecar):
+        if old in written:
+            _remove(old)
+    for path, people_2d in views.items():
+        write_npz_objects(path, {"positions_2d": people_2d, "metadata": metadata})
+    if sidecar in written:
+        write_dataset_info(sidecar, info)
+    write_npz_objects(path_3d, {"positions_3d": stored})
+    return written
+
+
+def _remove(path: Path) -> None:
+    """Remove a file if it is there; a link stays, since it is followed when the file is written again."""
+    try:
+        Path(os.path.realpath(path)).unlink(missing_ok=True)
+    except NotADirectoryError:
+        return  # The folder is a file; writing says so.
+    except OSError as error:
+        raise LiftposeError(f"{path}: expected to remove the old file, found: {error.strerror}") from error
+
+
+def _storage_slots(info: DatasetInfo) -> tuple[list[int], int]:
+    """Return the places of the skeleton's joints in the storage skeleton and the number of places there."""
+    storage = get_skeleton(info.storage_skeleton)
+    rows = get_adapter(storage, info.skeleton).rows
+    if any(len(row) != 1 for row in rows):
+        raise ValueError(f"expected a storage skeleton that holds every joint, found {storage.name}")
+    return [row[0] for row in rows], len(storage)
+
+
+def _spread(array: FloatArray, slots: list[int], count: int) -> FloatArray:
+    spread = np.zeros((len(array), count, 3), dtype=np.float32)
+    spread[:, slots] = array
+    return spread
+
+
+def _map_arrays(people: Mapping[str, Mapping[str, Any]], function: Any) -> dict[str, dict[str, Any]]:
+    return {subject: {action: function(value) for action, value in takes.items()} for subject, takes in people.items()}
+
+
+def _checked(array: npt.NDArray[Any], joints: int, channels: tuple[int, ...]) -> FloatArray:
+    result = np.asarray(array, dtype=np.float32)
+    if result.ndim != 3 or result.shape[1] != joints or result.shape[2] not in channels:
+        raise ValueError(
+            f"expected an array (frames, {joints}, {' or '.join(map(str, channels))}), found {result.shape}"
+        )
+    if not np.isfinite(result).all():
+        raise ValueError("expected finite coordinates, found others")
+    return result
