@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +13,14 @@ import yaml
 
 from liftpose.cli.configs import config_folder
 from liftpose.datamodules import SyntheticDataModule
-from liftpose.models import RIE
+from liftpose.models import RIE, VideoPose
 
 HERE = Path(__file__).parent
 OVERLAYS = {"synthetic.yaml", "quick.yaml", "cmu.yaml"}
 CONFIGS = sorted(path.name for path in config_folder().glob("*.yaml") if path.name not in OVERLAYS)
 RIE_CONFIGS = [name for name in CONFIGS if name.startswith("rie_")]
+H36M_CONFIGS = [name for name in CONFIGS if "humaneva" not in name]
+VIDEOPOSE_CONFIGS = [name for name in CONFIGS if name.startswith("videopose")]
 # Shan et al. (ACM MM 2021): parameters of the public network at the size of each configuration.
 PARAMETERS = {
     "rie_stage1.yaml": 23_385_651,
@@ -30,11 +33,12 @@ PARAMETERS = {
 def test_all_configs_are_known() -> None:
     assert set(CONFIGS) == {
         "mean_pose.yaml", "ridge.yaml", "rie_stage1.yaml", "rie_stage2.yaml", "rie_stage3.yaml",
-        "rie_stage1_cpn.yaml", "rie_stage2_cpn.yaml", "rie_stage3_cpn.yaml",
+        "rie_stage1_cpn.yaml", "rie_stage2_cpn.yaml", "rie_stage3_cpn.yaml", "rie_humaneva.yaml",
+        "videopose.yaml", "videopose_single.yaml", "videopose_humaneva.yaml",
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", RIE_CONFIGS)
+@pytest.mark.parametrize("name", [name for name in RIE_CONFIGS if name in H36M_CONFIGS])
 def test_published_size(name: str) -> None:
     config = yaml.safe_load((config_folder() / name).read_text())
     options = config["model"]["init_args"]["lifter"]["init_args"]
@@ -49,12 +53,36 @@ def test_published_size(name: str) -> None:
     assert config["model"]["init_args"]["learning_rate"] == (0.0005 if "stage3" in name else 0.001)
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "frames", "parameters"),
+    [
+        ("videopose.yaml", {}, 243, 16.95),  # counts of Pavllo et al. (CVPR 2019), in millions
+        ("videopose.yaml", {"filter_widths": [3, 3, 3, 3]}, 81, 12.75),
+        ("videopose.yaml", {"filter_widths": [3, 3, 3]}, 27, 8.56),
+        ("videopose.yaml", {"causal": True}, 243, 16.95),
+        ("videopose_single.yaml", {}, 1, 8.49),
+        ("videopose_humaneva.yaml", {}, 27, 8.55),  # 15 joints in place of 17
+    ],
+)
+def test_published_size_of_videopose(name: str, options: dict[str, Any], frames: int, parameters: float) -> None:
+    config = yaml.safe_load((config_folder() / name).read_text())
+    model = VideoPose(**(config["model"]["init_args"]["lifter"]["init_args"] | options))
+    assert model.receptive_field == frames
+    assert round(sum(parameter.numel() for parameter in model.parameters()) / 1e6, 2) == parameters
+    assert config["model"]["init_args"]["weight_decay"] == 0
+    human_eva = "humaneva" in name
+    assert config["trainer"]["max_epochs"] == (1000 if human_eva else 80)
+    assert config["data"]["init_args"]["batch_size"] == (128 if human_eva else 1024)
+    assert config["model"]["init_args"]["learning_rate_decay"] == (0.996 if human_eva else 0.95)
+
+
 def sizes(name: str) -> list[str]:
-    overlays = ["tiny.yaml", *(["tiny_rie.yaml"] if name in RIE_CONFIGS else [])]
+    kinds = {"tiny_rie.yaml": RIE_CONFIGS, "tiny_videopose.yaml": VIDEOPOSE_CONFIGS}
+    overlays = ["tiny.yaml", *(overlay for overlay, names in kinds.items() if name in names)]
     return [word for overlay in overlays for word in ("--config", str(HERE / overlay))]
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", H36M_CONFIGS)
 def test_fit_test_predict(
     name: str, liftpose: Callable[..., tuple[int, str, str]], h36m_root: Path, tmp_path: Path
 ) -> None:

@@ -6,9 +6,15 @@ implementation: by turns, in one process, on the same data, with the machine's o
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
 import pytest
 from measuring import Measure
 from peer import Peer
+from preparation import preparation, public_script
 from work import PUBLISHED, epoch, evaluation, gather, metric, training_step
 
 
@@ -52,3 +58,15 @@ def test_epoch(measure: Measure, peer: Peer | None, frames: int) -> None:
     size = PUBLISHED._replace(sequences=2, length=512 if frames == 27 else 256)
     work = epoch(peer, size, frames, 256)
     measure(f"one epoch, train and evaluate, {frames} frames, batch 256", work, 3, 2.0)
+
+
+@pytest.mark.parametrize(("frames", "rounds"), [(500, 3), (2500, 1)])
+def test_preparation(measure: Measure, write_official: Callable[..., dict[Any, Any]], frames: int, rounds: int) -> None:
+    """The second is as large as Human3.6M itself: 1.7 GB on the disk while it runs."""
+    with TemporaryDirectory() as folder:
+        source = Path(folder) / "source"
+        written = write_official("cdf", source, frames)
+        count = sum(map(len, written.values())) - len(written["S11", "Directions"])
+        del written
+        work = preparation(public_script(), source, Path(folder) / "made", count)
+        measure(f"preparation of {count:,} frames of Human3.6M in CDF files", work, rounds, 5.0)

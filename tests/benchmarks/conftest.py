@@ -40,7 +40,7 @@ def measure(benchmark: Any) -> Measure:
     """Measure some work with pytest-benchmark, the public implementation's runs between ours."""
 
     def run(name: str, work: Work, rounds: int, wanted: float | None = None) -> Row:
-        flops = 0 if work.moved or work.unit == "poses" else count_flops(work.ours)
+        flops = count_flops(work.ours) if work.unit == "windows" and not work.moved else 0
         row = Row(name, work, wanted, flops, repeats=20 if work.unit == "poses" else 1)
         work.ours()
         if work.theirs is not None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from measuring import Row, count_flops, rates, table
 from peer import load_peer, why_not
+from preparation import preparation, public_script
+from videopose_work import public_videopose, videopose_evaluation, videopose_training_step
 from work import Size, Work, epoch, evaluation, gather, metric, training_step
 
 TINY = Size(channels=4, latent_dim=4, sequences=2, length=12)
@@ -47,6 +52,39 @@ def test_both_have_the_same_result(name: str) -> None:
             assert ours.poses_3d.shape == theirs[1].shape
         else:
             assert float(ours) == pytest.approx(float(theirs), rel=1e-5)
+
+
+def test_preparation_runs_again_and_again(write_official: Any, tmp_path: Path) -> None:
+    write_official("cdf", tmp_path / "source")
+    work = preparation(public_script(), tmp_path / "source", tmp_path / "made", 1)
+    for _ in range(2):
+        work.ours()
+        if work.theirs is not None:
+            work.theirs()
+    names = ["data_2d_h36m_gt.npz", "data_3d_h36m.npz"]
+    assert sorted(path.name for path in (tmp_path / "made" / "ours").iterdir()) == names
+    if work.theirs is None:
+        pytest.skip("LIFTPOSE_PEERS: expected the public script of VideoPose3D, found none")
+    poses = []
+    for folder in ("ours", "data"):
+        with np.load(tmp_path / "made" / folder / names[1], allow_pickle=True) as file:
+            poses.append(file["positions_3d"].item()["S9"]["Walking"])
+    np.testing.assert_array_equal(*poses)
+
+
+def test_videopose_does_what_the_public_code_does() -> None:
+    peer = public_videopose()
+    for joined in (True, False):
+        work = videopose_evaluation(peer, (3, 3, 3), 30, 4, joined=joined)
+        assert work.ours().shape == (30, 1, 17, 3)
+    step = videopose_training_step(peer, (3, 3), 6, 4)
+    losses = [float(step.ours()) for _ in range(5)]
+    assert losses[-1] < losses[0]
+    if peer is None:
+        pytest.skip("LIFTPOSE_PEERS: expected the public code of VideoPose3D, found none")
+    assert work.theirs is not None and step.theirs is not None
+    assert work.theirs().shape == (1, 30, 17, 3)
+    assert min(float(step.theirs()) for _ in range(5)) < losses[0] + 1
 
 
 def test_the_operations_of_a_product_are_counted() -> None:

@@ -48,7 +48,7 @@ class Work(NamedTuple):
         theirs: Does it once with the public implementation, or None where there is no copy of it.
         moved: Bytes that have to be written, for work that is all memory; else 0.
         count: What one run handles, in ``unit``.
-        unit: Windows or poses.
+        unit: Windows, poses or frames.
     """
 
     ours: Run

@@ -62,7 +62,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, h36m_root: Path) -> Path:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["train"], "liftpose: expected a verb (fit, validate, test, predict, data, render), found train"),
+        (["train"], "liftpose: expected a verb (fit, validate, test, predict, data, weights, render), found train"),
         (["data"], "liftpose data: expected one of h36m, humaneva, 3dhp, detections, mocap, check, found nothing"),
         (["data", "h37m"], "liftpose data: expected one of h36m, humaneva, 3dhp, detections, mocap, check, found h37m"),
         (["data", "mocap", "nowhere", "--out", "x"], "nowhere: expected a folder with motion capture, found nothing"),

@@ -54,7 +54,7 @@ def test_version(liftpose: Run) -> None:
     assert liftpose("--version") == (0, f"liftpose {__version__}\n", "")
 
 
-@pytest.mark.parametrize("words", ["--help", "--version", "nonsense", "fit --help", "data --help"])
+@pytest.mark.parametrize("words", ["--help", "--version", "nonsense", "fit --help", "data --help", "weights --help"])
 def test_nothing_heavy_is_imported_before_a_verb_is_known(words: str) -> None:
     program = (
         "import sys; from liftpose.cli.main import main; main(sys.argv[1:]);"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from liftpose.data import Recording, downsample, select_actions, subset
-from liftpose.data.selection import hashed_integer, subset_range
+from liftpose.data.selection import displaced_frames, hashed_integer, keep_displaced, subset_range
 from liftpose.errors import LiftposeError
 from liftpose.skeletons import H36M_17
 
@@ -101,3 +104,41 @@ def test_a_whole_subset_is_the_recording_downsampled() -> None:
 def test_impossible_fractions(fraction: float) -> None:
     with pytest.raises(LiftposeError, match="above 0 and at most 1"):
         subset(recording(), fraction)
+
+
+# -------------------------------------------------------------------------------------------------- movement
+@given(steps=st.lists(st.sampled_from([0.0, 0.05, 0.1, 0.3]), max_size=90), joint=st.integers(0, 16))
+def test_displaced_frames_are_those_of_a_loop(steps: list[float], joint: int) -> None:
+    """One joint moves along x, by more or less than the wanted distance."""
+    poses = np.zeros((len(steps), 17, 3))
+    poses[:, joint, 0] = np.cumsum(steps)
+    expected: list[int] = []
+    for frame, pose in enumerate(poses):
+        if not expected or np.linalg.norm(pose - poses[expected[-1]], axis=-1).max() >= 0.125:
+            expected.append(frame)
+    assert displaced_frames(poses, 0.125).tolist() == expected
+    assert displaced_frames(poses, 0).tolist() == list(range(len(poses)))
+
+
+def test_a_joint_that_moved_exactly_so_far_counts() -> None:
+    poses = np.zeros((4, 2, 3), dtype=np.float32)
+    poses[:, 1, 2] = [0, 0.125, 0.25, 0.375]
+    assert displaced_frames(poses, 0.25).tolist() == [0, 2]
+    assert displaced_frames(poses[:, :, ::-1] + 7, 0.25).tolist() == [0, 2]
+
+
+def test_the_frames_of_movement_are_those_of_all_that_belongs_to_them() -> None:
+    one = recording(frames=9)
+    views = [one, replace(one, view=1, keypoints_2d=one.keypoints_2d + 1)]
+    first, second = keep_displaced(views, 3)  # a joint moves by the root of 3 metres per frame
+    assert frames_of(first) == [0, 2, 4, 6, 8]
+    np.testing.assert_array_equal(second.keypoints_2d, first.keypoints_2d + 1)
+    assert second.poses_3d is first.poses_3d and second.view == 1
+    assert first.fps == 50
+
+
+def test_movement_needs_poses_and_a_distance() -> None:
+    with pytest.raises(LiftposeError, match=r"S1/Walking\.0: expected 3D poses to see who moves, found none"):
+        keep_displaced([replace(recording(), poses_3d=None)], 0.2)
+    with pytest.raises(LiftposeError, match="expected metres from 0 up, found -1"):
+        keep_displaced([recording()], -1)

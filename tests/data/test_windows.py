@@ -52,6 +52,8 @@ def test_training_batches_are_the_published_ones(reference: Path, case: str) -> 
             order = shuffled if parameters["shuffle"] else torch.arange(count)
             np.testing.assert_array_equal(order, golden[f"order_epoch{epoch}"])
             batches = order.split(parameters["batch_size"])
+            reported = len(batches), len(batches) * parameters["batch_size"]  # more frames than there are, as published
+            assert reported == (int(golden["num_batches"]), int(golden["num_frames"]))
             assert [len(batch) for batch in batches] == golden[f"epoch{epoch}_batch_sizes"].tolist()
             for place, indices in (("first", batches[0]), ("last", batches[-1])):
                 if f"epoch{epoch}_{place}_2d" not in golden:
@@ -71,6 +73,8 @@ def test_evaluation_batches_are_the_published_ones(reference: Path) -> None:
         windows, parameters = golden_windows(golden, flip_copies=False)  # its flips are a second pass, not copies
         np.testing.assert_array_equal(pairs(windows), golden["pairs"])
         batches = torch.arange(len(windows)).split(parameters["batch_size"])
+        reported = len(batches), len(batches) * parameters["batch_size"]
+        assert reported == (int(golden["num_batches"]), int(golden["num_frames"]))
         assert [len(batch) for batch in batches] == golden["batch_sizes"].tolist()
         for place, indices in (("first", batches[0]), ("last", batches[-1])):
             batch = windows.gather(indices)
@@ -79,6 +83,48 @@ def test_evaluation_batches_are_the_published_ones(reference: Path) -> None:
             np.testing.assert_array_equal(batch.poses_3d, golden[f"{place}_3d"])
             flipped = windows.gather(indices, flip=torch.ones(len(indices), dtype=torch.bool))
             np.testing.assert_array_equal(flipped.keypoints_2d, golden[f"{place}_2d_flip"])
+
+
+H36M_16_SIDES = Sides([4, 5, 6, 10, 11, 12], [1, 2, 3, 13, 14, 15])
+
+
+def dh_aug_windows(golden: Any, **options: Any) -> Windows:
+    """The clips of DH-AUG's loaders; their camera vectors have the position of the camera behind the nine numbers."""
+    return Windows(
+        *([golden[f"{name}_{i}"] for i in range(len(golden["lengths"]))] for name in ("pose2d", "pose3d", "cam")),
+        pad=4,
+        keypoint_sides=H36M_16_SIDES,
+        **options,
+    )
+
+
+@pytest.mark.parametrize(
+    ("case", "options"),
+    [("chunk", {}), ("chunkaug", {"flip_copies": True}), ("ganchunk", {"pose_windows": True})],
+)
+def test_the_chunks_of_dh_aug(reference: Path, case: str, options: dict[str, Any]) -> None:
+    with np.load(reference / "golden" / "dh_aug" / "chunks.npz") as golden:
+        windows = dh_aug_windows(golden, **options)
+        batch = windows.gather(torch.arange(len(windows)))
+        assert batch.poses_3d is not None and batch.cameras is not None
+        np.testing.assert_array_equal(batch.keypoints_2d, golden[f"{case}_2d"])
+        np.testing.assert_array_equal(batch.poses_3d, golden[f"{case}_3d"])
+        np.testing.assert_array_equal(batch.cameras, golden[f"{case}_cam"])
+
+
+@pytest.mark.parametrize("chunk_length", [1, 3])  # of no account
+def test_the_whole_sequences_of_dh_aug(reference: Path, chunk_length: int) -> None:
+    with np.load(reference / "golden" / "dh_aug" / "chunks.npz") as golden:
+        windows = dh_aug_windows(golden, chunk_length=chunk_length)
+        for i in range(3):
+            batch = windows.whole_sequence(i, flip_copy=True)
+            assert batch.poses_3d is not None and batch.cameras is not None
+            np.testing.assert_array_equal(batch.keypoints_2d, golden[f"unchunk_2d_{i}"])
+            np.testing.assert_array_equal(batch.poses_3d, golden[f"unchunk_3d_{i}"])
+            np.testing.assert_array_equal(batch.cameras, golden[f"unchunk_cam_{i}"])
+            assert batch.flipped.tolist() == [False, True]
+            alone = windows.whole_sequence(i)
+            np.testing.assert_array_equal(alone.keypoints_2d, golden[f"unchunk_2d_{i}"][:1])
 
 
 # -------------------------------------------------------------------------------------------------- a plain loop
@@ -101,9 +147,12 @@ def loop_window(sequence: Array, first: int, count: int, flip: bool, order: list
     chunk=st.integers(1, 4),
     causal=st.booleans(),
     copies=st.booleans(),
+    pose_windows=st.booleans(),
     seed=st.integers(0, 2**16),
 )
-def test_gather_equals_a_loop(lengths: list[int], pad: int, chunk: int, causal: bool, copies: bool, seed: int) -> None:
+def test_gather_equals_a_loop(
+    lengths: list[int], pad: int, chunk: int, causal: bool, copies: bool, pose_windows: bool, seed: int
+) -> None:
     random = np.random.default_rng(seed)
     keypoints = [random.normal(size=(n, 4, 2)).astype(np.float32) for n in lengths]
     poses = [random.normal(size=(n, 5, 3)).astype(np.float32) for n in lengths]
@@ -117,7 +166,9 @@ def test_gather_equals_a_loop(lengths: list[int], pad: int, chunk: int, causal: 
         keypoint_sides=Sides([1], [3]),
         joint_sides=Sides([0, 2], [4, 1]),
         flip_copies=copies,
+        pose_windows=pose_windows,
     )
+    first, count = (-pad - shift, chunk + 2 * pad) if pose_windows else (0, chunk)
     expected = []
     for i, n in enumerate(lengths):
         chunks = -(-n // chunk)
@@ -136,7 +187,8 @@ def test_gather_equals_a_loop(lengths: list[int], pad: int, chunk: int, causal: 
         assert (int(batch.sequence[row]), int(batch.frame[row]), bool(batch.flipped[row])) == (i, start, flip)
         window = loop_window(keypoints[i], start - pad - shift, chunk + 2 * pad, flip, [0, 3, 2, 1])
         np.testing.assert_array_equal(batch.keypoints_2d[row], window)
-        np.testing.assert_array_equal(batch.poses_3d[row], loop_window(poses[i], start, chunk, flip, [4, 2, 1, 3, 0]))
+        window = loop_window(poses[i], start + first, count, flip, [4, 2, 1, 3, 0])
+        np.testing.assert_array_equal(batch.poses_3d[row], window)
 
 
 def test_flipping_by_mask_is_the_flipped_copy() -> None:
@@ -186,6 +238,7 @@ def test_to_another_device() -> None:
         {"poses_3d": [torch.zeros(4, 3, 3)]},
         {"poses_3d": []},
         {"cameras": [torch.zeros(9)] * 2},
+        {"keypoints_2d": [torch.zeros(5, 3, 2), torch.zeros(5, 1, 2)]},  # would fill all joints with one
     ],
 )
 def test_sequences_that_do_not_fit(arguments: dict[str, Any]) -> None:

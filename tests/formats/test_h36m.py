@@ -307,7 +307,7 @@ def test_an_interrupted_remake_does_not_look_complete(
     kept = tmp_path / "data_2d_gym_kept.npz"
     kept.write_bytes((tmp_path / "data_2d_gym_gt.npz").read_bytes())
 
-    def interrupted(*_: Any) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -380,3 +380,11 @@ def test_written_dictionaries_use_names_that_numpy_1_knows(tmp_path: Path) -> No
     assert "numpy.core.multiarray _reconstruct" in names
     assert not any("_core" in name for name in names)
     assert operations[0][1] == 3, "the protocol of numpy 1 and Python 3.0"
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_compression_is_a_matter_of_the_file_only(tmp_path: Path, compress: bool) -> None:
+    write_npz_objects(tmp_path / "a.npz", {"positions_2d": NESTED}, compress=compress)
+    with zipfile.ZipFile(tmp_path / "a.npz") as archive:
+        assert archive.infolist()[0].compress_type == (zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED)
+    assert_same(read_npz(tmp_path / "a.npz")["positions_2d"], NESTED)

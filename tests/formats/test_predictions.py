@@ -16,7 +16,7 @@ from liftpose.data import Recording, RecordingKey
 from liftpose.errors import LiftposeError
 from liftpose.formats import predictions_file_name, read_predictions, write_npz, write_predictions
 from liftpose.geometry import h36m_cameras
-from liftpose.skeletons import H36M_17
+from liftpose.skeletons import COCO_18, H36M_17
 
 
 def recording(**changes: Any) -> Recording:
@@ -60,6 +60,27 @@ def test_numpy_reads_all_without_pickle(tmp_path: Path) -> None:
     }
     assert one.camera is not None
     np.testing.assert_array_equal(camera["R"], one.camera.R)
+
+
+def test_keypoints_of_another_skeleton_say_so(tmp_path: Path) -> None:
+    points = np.random.default_rng(2).uniform(0, 1000, (5, 18, 2)).astype(np.float32)
+    write_predictions(tmp_path / "a.npz", recording(keypoints_2d=points, keypoint_skeleton=COCO_18), POSES)
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as file:
+        arrays = dict(file)
+    metadata = json.loads(str(arrays["metadata"]))
+    assert (metadata["skeleton"], metadata["keypoint_skeleton"]) == ("h36m_17", "coco_18")
+    assert metadata["keypoint_joint_names"] == list(COCO_18.joint_names)
+    found = read_predictions(tmp_path / "a.npz")
+    assert (found.skeleton, found.keypoint_skeleton) == (H36M_17, COCO_18)
+    np.testing.assert_array_equal(found.keypoints_2d, points)
+    for change, message in (
+        ({"keypoint_skeleton": "coco_19"}, "expected a skeleton that is known here, found 'coco_19'"),
+        ({"keypoint_joint_names": ["nose"]}, r"expected the joints of coco_18, found \['nose'\]"),
+        ({"keypoint_skeleton": None}, r"keypoints_2d of shape \(frames, 17, 2\), found \(5, 18, 2\)"),
+    ):
+        np.savez(tmp_path / "b.npz", **(arrays | {"metadata": np.array(json.dumps(metadata | change))}))
+        with pytest.raises(LiftposeError, match=message):
+            read_predictions(tmp_path / "b.npz")
 
 
 def test_reads_what_numpy_writes(tmp_path: Path) -> None:

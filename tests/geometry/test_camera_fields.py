@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from liftpose.errors import LiftposeError
-from liftpose.geometry import Camera, h36m_cameras
+from liftpose.geometry import Camera, h36m_cameras, intrinsic_vector
 
 CONTENT: dict[str, Any] = {
     "R": [[0, -1, 0], [0, 0, -1], [1, 0, 0]],
@@ -41,6 +41,30 @@ def test_no_distortion_may_be_an_empty_list() -> None:
     assert camera.distortion.tolist() == [0] * 5
 
 
+def test_unknown_intrinsics_are_null_and_refuse_to_project() -> None:
+    camera = Camera.from_dict(CONTENT | {"intrinsics": None})
+    assert not camera.has_intrinsics
+    assert Camera.from_dict(CONTENT).has_intrinsics
+    assert json.loads(json.dumps(camera.to_dict(), allow_nan=False))["intrinsics"] is None
+    assert camera.to_camera(torch.tensor([2.0, 0.0, 0.0])).tolist() == [0, 1, 6]
+    both = Camera.stack([camera, Camera.from_dict(CONTENT)])
+    assert not both.has_intrinsics
+    assert both[1].has_intrinsics
+    for other in (camera.flip(), camera.crop(10, 20, 100, 200), camera.resize(320, 240)):
+        assert not other.has_intrinsics  # moved about, but no more known than before
+    assert camera.resize(320, 240).image_size.tolist() == [320, 240]
+    point, pixel = torch.tensor([0.1, 0.2, 3.0]), torch.tensor([320.0, 240.0])
+    for use in (
+        lambda: camera.project(point),
+        lambda: camera.unproject(pixel, torch.tensor(3.0)),
+        lambda: camera.undistort(pixel),
+        lambda: camera.projection_matrix,
+        lambda: intrinsic_vector(Camera.from_dict(CONTENT | {"intrinsics": None, "distortion_model": "h36m"})),
+    ):
+        with pytest.raises(ValueError, match="camera: expected known intrinsics, found none"):
+            use()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -50,6 +74,7 @@ def test_no_distortion_may_be_an_empty_list() -> None:
         ({"t": [0, None, 1]}, "expected t to be numbers"),
         ({"t": "far away"}, "expected t to be numbers of shape"),
         ({"t": [0, float("nan"), 1]}, "expected t to be finite numbers"),
+        ({"intrinsics": [[None, 0, 320], [0, 1000, 240], [0, 0, 1]]}, "expected intrinsics to be numbers"),
         ({"intrinsics": [[1000, 0, 0], [0, 1000, 0], [320, 240, 1]]}, "last row 0, 0, 1, found"),
         ({"intrinsics": [[-1000, 0, 320], [0, 1000, 240], [0, 0, 1]]}, "positive focal lengths"),
         ({"distortion": []}, "expected distortion to be finite numbers"),

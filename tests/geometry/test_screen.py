@@ -15,6 +15,8 @@ from liftpose.geometry import (
     normalize_screen,
     project_published,
     project_published_linear,
+    quaternion_conjugate,
+    rotate_by_quaternion,
 )
 
 Golden = dict[str, torch.Tensor]
@@ -34,6 +36,30 @@ def test_screen_coordinates_are_the_published_ones(golden: Golden, size: tuple[i
     torch.testing.assert_close(normalized, golden[f"normalized_{name}"], rtol=0, atol=1e-12)
     back = denormalize_screen(normalized, image_size)
     torch.testing.assert_close(back, golden[f"pixels_back_{name}"], rtol=0, atol=1e-12 * 1000)
+
+
+def test_the_cameras_of_dh_aug(reference: Path) -> None:
+    with np.load(reference / "golden/dh_aug/camera.npz") as file:
+        data = {name: torch.from_numpy(file[name]) for name in file.files if file[name].dtype.kind == "f"}
+        names = list(zip(file["subject"].tolist(), file["cam_id"].tolist(), strict=True))
+    near = {"rtol": 0, "atol": 1e-12}
+    for i, (subject, number) in enumerate(names):
+        vector, seen = data["intrinsic9"][i], data["camera"][i]
+        torch.testing.assert_close(project_published(seen, vector), data["proj2d"][i], **near)
+        torch.testing.assert_close(project_published_linear(seen, vector), data["proj2d_linear"][i], **near)
+        moved = rotate_by_quaternion(quaternion_conjugate(data["quat_wxyz"][i]), data["world"] - data["trans_m"][i])
+        torch.testing.assert_close(moved, seen, **near)
+        # The calibration there went through float32.
+        camera = h36m_cameras(subject, torch.float64)[number]
+        torch.testing.assert_close(camera.to_camera(data["world"]), seen, rtol=0, atol=1e-6)
+        torch.testing.assert_close(intrinsic_vector(camera), vector, rtol=0, atol=1e-6)
+    size = torch.tensor([1000, 1002], dtype=torch.float64)
+    torch.testing.assert_close(normalize_screen(data["pixels"], size), data["pixels_norm_1000x1002"], **near)
+    back = denormalize_screen(data["pixels_norm_1000x1002"], size)
+    torch.testing.assert_close(back, data["pixels_back"], rtol=0, atol=1e-9)
+    # Behind the camera and 0.3 m before it; those points are float32, and so was their fraction.
+    extreme = project_published(data["extreme_camera"].double(), data["intrinsic9"][0])
+    torch.testing.assert_close(extreme, data["extreme_proj2d"], rtol=0, atol=1e-6)
 
 
 def test_image_sizes_of_a_batch_belong_to_its_leading_dimensions() -> None:

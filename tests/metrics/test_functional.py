@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,6 +54,9 @@ def test_the_public_code_of_dh_aug_agrees(reference: Path) -> None:
         "pck150_no_root": F.pck(prediction[:, 1:], target[:, 1:]),
         "auc_no_root": F.auc(prediction[:, 1:], target[:, 1:]),
         "auc_perfect": F.auc(target, target),
+        "mpjpe_per_seq": torch.stack(
+            [F.mpjpe(prediction[a:b], target[a:b]) for a, b in itertools.pairwise(data["seq_bounds"])]
+        ),
     }
     for name, value in found.items():
         np.testing.assert_allclose(value, data[name], rtol=0, atol=1e-10, err_msg=name)

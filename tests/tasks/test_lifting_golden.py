@@ -68,12 +68,20 @@ def check_rows(tables: list[Table], per_action: list[dict[str, Any]], **toleranc
 def test_evaluations_give_the_published_numbers(name: str, toy: Path, expected: dict[str, Any]) -> None:
     options, flip_test = RUNS[name]
     task = LiftingTask(load_rie(toy / "stage_1_epoch_10.bin"), flip_test=flip_test)
-    tables = run_test(task, H36MDataModule(root=str(toy), **SUBJECTS, **options))
+    data = H36MDataModule(root=str(toy), **SUBJECTS, **options)
+    tables = run_test(task, data)
     tables = tables[1:] if name == "gt_by_subject" else tables[:1]
     golden = expected["runs"][name]
     check_rows(tables, golden["per_action"], abs=1e-3)
     means = [value for table in tables for value in table.mean_over_groups.values[:2]]
     assert means == pytest.approx(golden["action_wise_rounded"], abs=0.051)
+    assert [frames_reported(data, copies=2 if flip_test else 1)] == golden["frames_reported"]
+
+
+def frames_reported(data: H36MDataModule, split: Any = "test", copies: int = 1) -> int:
+    """What the public code's log calls the number of frames: that of full batches, mirrored copies included."""
+    frames = copies * sum(map(len, data.recordings(split)))
+    return -(-frames // data.batch_size) * data.batch_size
 
 
 def test_all_metrics_of_whole_sequences(toy: Path, expected: dict[str, Any]) -> None:
@@ -147,3 +155,4 @@ def test_training_follows_the_published_run(
         assert entry["valid_mm"] == pytest.approx(line["valid_mm"], rel=1e-2)
     tables = run_test(task, H36MDataModule(root=str(toy), batch_size=64, **SUBJECTS, **{**options, "subset": 1.0}))
     check_rows(tables[:1], golden["per_action"], rel=1e-2)
+    assert [frames_reported(data, copies=2), frames_reported(data, "train", copies=2)] == golden["frames_reported"]

@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 
 from liftpose.datamodules import H36MDataModule
-from liftpose.models import RIE
+from liftpose.models import RIE, VideoPose
 from liftpose.tasks import LiftingTask
 
 
@@ -60,3 +60,20 @@ def test_both_forms_take_the_same_steps() -> None:
             optimizer.step()
         ends.append(weight.detach())
     torch.testing.assert_close(ends[0], ends[1], rtol=1e-5, atol=1e-6)
+
+
+def test_without_weight_decay_it_is_the_adam_of_videopose3d() -> None:
+    task = LiftingTask(VideoPose(filter_widths=(3,), channels=4, dropout=0), weight_decay=0.0, learning_rate=0.01)
+    other = VideoPose(filter_widths=(3,), channels=4, dropout=0)
+    other.load_state_dict(task.lifter.state_dict())
+    own = task.configure_optimizers()
+    assert isinstance(own, dict)
+    adam = torch.optim.Adam(other.parameters(), lr=0.01, amsgrad=True)
+    keypoints, weight = torch.randn(8, 3, 17, 2), torch.randn(8, 1, 17, 3)
+    for lifter, optimizer in ((task.lifter, own["optimizer"]), (other, adam)):
+        for _ in range(5):
+            optimizer.zero_grad()
+            (lifter(keypoints) * weight).sum().backward()
+            optimizer.step()
+    for parameter, expected in zip(task.lifter.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(parameter, expected, rtol=1e-4, atol=1e-6)

@@ -51,3 +51,14 @@ def keypoints(motion: NDArray[np.float64]) -> NDArray[np.float64]:
     root = np.stack([np.linspace(-0.8, 0.8, FRAMES), np.zeros(FRAMES), np.full(FRAMES, 5.0)], -1)
     seen = motion + root[:, None]
     return seen[..., :2] / seen[..., 2:] * 1145 + 512
+
+
+@pytest.fixture
+def one_bone(keypoints: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(21, 17, 2) pixels in the order of coco_17: only the left shoulder and hip are seen, which a bone joins there.
+
+    In the order of h36m_17 no bone joins the two.
+    """
+    seen = np.full_like(keypoints, np.nan)
+    seen[:, [5, 11]] = keypoints[:, [11, 4]]
+    return seen

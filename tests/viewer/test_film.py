@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
 from liftpose.data import Recording
-from liftpose.skeletons import H36M_17
+from liftpose.skeletons import COCO_17, H36M_17
 from liftpose.viewer.bones import LEFT, MIDDLE, RIGHT
 from liftpose.viewer.film import Film, image_place
 from liftpose.viewer.scene import Scene, build_scene
@@ -97,6 +97,21 @@ def test_joints_that_are_not_known_are_not_drawn(scene: Scene) -> None:
     first, second = islice(film.pictures(), 2)
     assert count(panels(film, first)["Input"], LEFT) == 0
     assert count(panels(film, second)["Input"], LEFT) > 60
+
+
+@pytest.mark.parametrize("backdrop", [False, True])
+def test_keypoints_are_drawn_in_the_skeleton_of_their_own(
+    backdrop: bool, scene: Scene, one_bone: NDArray[np.float64]
+) -> None:
+    for skeleton, drawn in ((COCO_17, True), (H36M_17, False)):
+        film = Film(replace(scene, keypoints_2d=one_bone, keypoint_skeleton=skeleton), 320, 240, backdrop=backdrop)
+        place = film.backdrop
+        assert place is not None
+        grey = np.full((place.height, place.width, 3), 128, np.uint8)
+        shown = panels(film, next(film.pictures(iter([grey]) if backdrop else None)))
+        assert (count(shown["Input"], LEFT) > 30) == drawn
+        assert count(shown["Input"], RIGHT) == 0
+        assert all(count(shown[name], RIGHT) > 60 for name in ("Prediction", "Truth"))
 
 
 def test_the_keypoints_lie_on_the_picture_where_they_belong(scene: Scene) -> None:

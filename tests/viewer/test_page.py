@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from liftpose.data import Recording
-from liftpose.skeletons import H36M_17
+from liftpose.skeletons import COCO_17, H36M_17
 from liftpose.viewer.page import MISSING, build_page, write_page
 from liftpose.viewer.scene import Scene, build_scene
 
@@ -61,6 +61,15 @@ def test_the_page_holds_the_poses_to_the_precision_of_16_bits(scene: Scene) -> N
     assert (data["frames"], data["fps"], data["imageSize"]) == (FRAMES, 25.0, [1000, 1002])
     assert data["parents"] == list(H36M_17.parents)
     assert [data["sides"][joint] for joint in (1, 4, 10)] == ["right", "left", "middle"]
+
+
+def test_the_page_knows_the_skeleton_of_the_keypoints(scene: Scene) -> None:
+    page = build_page(replace(scene, keypoint_skeleton=COCO_17))
+    data = data_of(page)
+    assert (data["parents"], data["keypointParents"]) == (list(H36M_17.parents), list(COCO_17.parents))
+    assert [data["keypointSides"][joint] for joint in (0, 11, 12)] == ["middle", "left", "right"]
+    assert "17 joints (h36m_17) · 17 keypoints (coco_17)" in page
+    assert "keypoints (" not in build_page(scene)
 
 
 def test_joints_that_are_not_known_stay_unknown(scene: Scene) -> None:

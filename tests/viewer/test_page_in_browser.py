@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import pytest
 from numpy.typing import NDArray
 
 from liftpose.data import Recording
-from liftpose.skeletons import H36M_17
+from liftpose.skeletons import COCO_17, COCO_18, H36M_17
 from liftpose.viewer.page import write_page
 from liftpose.viewer.scene import Scene, build_scene
 
@@ -285,6 +286,23 @@ def test_prediction_and_truth_together_or_side_by_side(browser: Browser, page: P
     assert browser.evaluate("[beside.ariaPressed, together.ariaPressed].join()") == "true,false"
     browser.click("together")
     assert browser.pixels("space") == together
+
+
+def test_keypoints_are_drawn_in_the_skeleton_of_their_own(
+    browser: Browser, motion: NDArray[np.float64], keypoints: NDArray[np.float64], tmp_path: Path
+) -> None:
+    seen = []
+    scene = scene_of(motion, keypoints)
+    # A bone of the left side in the first and in the last, which has more keypoints than there are joints.
+    for skeleton, ends in ((COCO_17, [5, 11]), (H36M_17, [5, 11]), (COCO_18, [5, 6])):
+        points = np.full((FRAMES, len(skeleton), 2), np.nan)
+        points[:, ends] = keypoints[:, [11, 4]]
+        page = tmp_path / f"{skeleton.name}.html"
+        write_page(page, replace(scene, keypoints_2d=points, keypoint_skeleton=skeleton))
+        browser.open(page)
+        browser.press("End")
+        seen.append(browser.pixels("flat"))
+    assert seen[0] == seen[2] != seen[1]
 
 
 def test_nothing_is_fetched_and_nothing_complains(browser: Browser, page: Path) -> None:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from liftpose.skeletons import H36M_17
+from liftpose.skeletons import COCO_17, COCO_18, H36M_17
 from liftpose.viewer import draw_pose, draw_sequence, figure_to_array
 from liftpose.viewer.bones import GHOST, LEFT, MIDDLE, RIGHT
 
@@ -83,6 +83,22 @@ def test_every_panel_shows_its_pose_from_its_side_in_the_colours_of_left_and_rig
         assert under == expected_bones(seen_from(motion[frame], SIDE), everything), (
             "the truth lies under the prediction"
         )
+
+
+def test_keypoints_are_drawn_in_the_skeleton_of_their_own(
+    motion: NDArray[np.float64], keypoints: NDArray[np.float64], one_bone: NDArray[np.float64]
+) -> None:
+    shown = panels(draw_sequence(motion, None, one_bone, H36M_17, frames=1, keypoint_skeleton=COCO_17))
+    bone = {tuple(np.round(keypoints[0, [11, 4]], 9).ravel())}
+    assert bones(shown["input/0"], {LEFT}) == bone
+    assert bones(shown["input/0"], {RIGHT, MIDDLE}) == set()
+    assert len(bones(shown["prediction/0"], {LEFT, RIGHT, MIDDLE})) == 16
+    assert (
+        len(panels(draw_sequence(motion, None, one_bone, H36M_17, frames=1))["input/0"].collections[0].get_segments())
+        == 0
+    )
+    with pytest.raises(ValueError, match=r"keypoints_2d: expected shape \(..., 18, 2\) for skeleton coco_18"):
+        draw_sequence(motion, None, one_bone, H36M_17, keypoint_skeleton=COCO_18)
 
 
 def test_people_stand_upright_in_every_panel(motion: NDArray[np.float64], keypoints: NDArray[np.float64]) -> None:

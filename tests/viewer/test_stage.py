@@ -13,7 +13,7 @@ from liftpose.viewer.stage import ELEVATION, Stage, follow, see_from
 
 
 def scene_of(truth: NDArray[np.float64], prediction: NDArray[np.float64] | None = None, azimuth: float = 0.4) -> Scene:
-    return Scene("S9", "Walking", 0, H36M_17, 50.0, None, None, prediction, truth, None, azimuth, True)
+    return Scene("S9", "Walking", 0, H36M_17, H36M_17, 50.0, None, None, prediction, truth, None, azimuth, True)
 
 
 def walking(motion: NDArray[np.float64], length: float) -> NDArray[np.float64]:

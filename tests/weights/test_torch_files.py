@@ -100,3 +100,17 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
         read_checkpoint(tmp_path / "absent.pt")
     with pytest.raises(LiftposeError, match=r"expected a checkpoint, found is a directory"):
         read_checkpoint(tmp_path)
+
+
+def test_a_tensor_that_is_larger_than_its_data_is_refused(tmp_path: Path) -> None:
+    endless = torch.zeros(1).expand(10**6, 10**6)
+    torch.save({"epoch": 1, "model_pos": {"layers": [("a", endless)]}}, tmp_path / "endless.bin")
+    with pytest.raises(LiftposeError, match=r"found a tensor \(1000000, 1000000\) with 4 bytes of data"):
+        read_checkpoint(tmp_path / "endless.bin")
+    torch.save({"model_pos": {"a": torch.zeros(3, device="meta")}}, tmp_path / "nothing.bin")
+    with pytest.raises(LiftposeError, match=r"nothing.bin: expected a checkpoint, found "):
+        read_checkpoint(tmp_path / "nothing.bin")
+    circle: dict[str, Any] = {"part": torch.arange(6.0).view(2, 3).t()[1:]}
+    circle["again"] = circle
+    torch.save(circle, tmp_path / "circle.bin")
+    assert read_checkpoint(tmp_path / "circle.bin")["again"]["part"].tolist() == [[1.0, 4.0], [2.0, 5.0]]

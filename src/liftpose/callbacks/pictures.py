@@ -95,7 +95,7 @@ def sequence_picture(task: LiftingTask, data: LiftingDataModule, split: Split) -
     batch = data.gather(IndexBatch(split, torch.arange(frames, device=task.device), None))
     training = task.training
     task.eval()
-    prediction = task.predict(batch.keypoints_2d)[:, 0]
+    prediction = task.predict_batch(batch)[:, 0]
     task.train(training)
     target = task.target(batch)[:, 0]
     return draw_sequence(
@@ -105,4 +105,5 @@ def sequence_picture(task: LiftingTask, data: LiftingDataModule, split: Split) -
         recording.skeleton,
         fps=recording.fps,
         title=f"{recording.subject}, {recording.action}, camera {recording.view}",
+        keypoint_skeleton=recording.keypoint_skeleton,
     )

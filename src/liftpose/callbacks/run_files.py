@@ -15,7 +15,7 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from liftpose.formats import write_atomically, write_text
-from liftpose.weights import CONFIG_ENTRY, read_checkpoint
+from liftpose.weights import CONFIG_ENTRY, as_checkpoint, read_checkpoint
 
 __all__ = ["CheckpointFiles", "ConfigFile", "EarlierRun"]
 
@@ -103,7 +103,7 @@ class CheckpointFiles(TorchCheckpointIO):
     def load_checkpoint(
         self, path: str | os.PathLike[str], map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read a checkpoint, tensors on the CPU.
+        """Read a checkpoint, or a file of a paper's public code as one; tensors on the CPU.
 
         Args:
             path: The file.
@@ -116,4 +116,4 @@ class CheckpointFiles(TorchCheckpointIO):
         Raises:
             LiftposeError: There is no such file, it is damaged, or it refers to code.
         """
-        return read_checkpoint(path)
+        return as_checkpoint(read_checkpoint(path), str(path))

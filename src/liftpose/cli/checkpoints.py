@@ -16,6 +16,7 @@ behaved before it had a name.
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -28,7 +29,14 @@ from torch import Tensor
 from liftpose.callbacks import RUN_ENTRY
 from liftpose.errors import LiftposeError
 from liftpose.processes import is_first_process
-from liftpose.weights import CONFIG_ENTRY, read_checkpoint
+from liftpose.weights import (
+    CONFIG_ENTRY,
+    SOURCE_ENTRY,
+    PublishedLifter,
+    as_checkpoint,
+    published_lifter,
+    read_checkpoint,
+)
 
 __all__ = [
     "compare_runs",
@@ -170,6 +178,17 @@ def compare_with_checkpoint(
             ones with both values.
     """
     checkpoint = read_checkpoint(path)
+    where = f"--ckpt_path {path}"
+    published = published_lifter(checkpoint, where)
+    source = checkpoint.get(SOURCE_ENTRY) if published is None else published.system
+    if only is None and source is not None:
+        raise LiftposeError(
+            f"{where}: expected a checkpoint with the state of a training, found the weights of {source} alone "
+            f"(--model.init_from {path} starts a training from them)"
+        )
+    if published is not None:
+        _refuse_other_options(where, published, model)
+        return as_checkpoint(checkpoint, where)
     needed = ("state_dict", "pytorch-lightning_version", *(TRAINING_STATE if only is None else ()))
     missing = [name for name in needed if name not in checkpoint]
     if missing:
@@ -186,6 +205,33 @@ def compare_with_checkpoint(
     wanted, had = ({name: value for name, value in side.items() if name in compared} for side in (options, saved))
     _refuse(path, differences(wanted, had, "model", model["class_path"]))
     return checkpoint
+
+
+def _refuse_other_options(where: str, published: PublishedLifter, model: Mapping[str, Any]) -> None:
+    """Refuse a file of a public code whose weights contradict the configuration of the network."""
+    lifter = model.get("init_args", {}).get("lifter")
+    class_path = lifter["class_path"] if isinstance(lifter, Mapping) else "none"
+    own = f"liftpose.models.{published.kind.__name__}"
+    if class_path != own:
+        raise LiftposeError(
+            f"{where}: expected the weights of {class_path}, found those of {published.system} (--model.lifter {own}, "
+            "or a configuration that has it)"
+        )
+    misfits = list(published.misfits(lifter.get("init_args") or {}))
+    if misfits:
+        named = "; ".join(
+            f"model.lifter.{name} is {_written(value)} in the configuration and {_written(fitting)} in the weights"
+            for name, value, fitting in misfits
+        )
+        options = " ".join(f"--model.lifter.{name} {_written(fitting)}" for name, _, fitting in misfits)
+        raise LiftposeError(
+            f"{where}: the configuration and the weights of {published.system} disagree: {named} (what fits: {options})"
+        )
+
+
+def _written(value: Any) -> str:
+    """Write a value as on the command line."""
+    return value if isinstance(value, str) else json.dumps(_plain(value), separators=(",", ":"))
 
 
 def compare_runs(path: Path, config: str, checkpoint: Mapping[str, Any]) -> None:

@@ -26,6 +26,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "test": ("liftpose.cli.lightning", "run"),
     "predict": ("liftpose.cli.lightning", "run"),
     "data": ("liftpose.cli.data", "run"),
+    "weights": ("liftpose.cli.weights", "run"),
     "render": ("liftpose.cli.render", "run"),
 }
 

@@ -18,7 +18,15 @@ training and evaluation (PyTorch Lightning; every option can be set in the confi
   predict   --config NAME.yaml --ckpt_path FILE                            one file of 3D poses per recording
 
 data
-  data mocap DIR --out FOLDER --name NAME    motion capture (BVH, ASF/AMC) in the layout of Human3.6M
+  data check FOLDER                                   what the files of a folder are, and what is wrong with them
+  data h36m --from cdf|mat|archive PATH --out FOLDER  Human3.6M from its official files
+  data humaneva DIR --out FOLDER                      HumanEva-I from the export of its MATLAB toolbox
+  data 3dhp --from valid|test|train PATH --out FOLDER MPI-INF-3DHP from its official or SPIN's annotations
+  data detections PATH --detector NAME --out FOLDER   keypoints from the files of a detector, one per video
+  data mocap DIR --out FOLDER --name NAME             motion capture (BVH, ASF/AMC) in the layout of Human3.6M
+
+weights
+  weights import FILE --out NAME.ckpt        a checkpoint from the weights that a paper's authors published
 
 films and pages
   render    --data FOLDER --subject NAME --action NAME --ckpt_path FILE --out FILE.mp4|.gif|.html
@@ -47,7 +55,8 @@ more options
 """
 
 _EVALUATION = """\
-  --ckpt_path FILE                 the checkpoint; last or best for those of the run folder
+  --ckpt_path FILE                 the checkpoint; last or best for those of the run folder; or a file of the public
+                                   code of RIE or VideoPose3D
 """
 
 VERB_USAGE = {
@@ -120,6 +129,22 @@ often used
   --data.actions [NAME,...]        actions to predict; a name stands for all actions that begin with it
 
 {_MORE}""",
+    "weights": """\
+usage: liftpose weights import [rie|videopose] FILE --out NAME.ckpt [options]
+
+Make a checkpoint from a file of the public code of RIE or VideoPose3D. test, validate, predict and render take it for
+their checkpoint (as they take the file itself), fit takes it as --model.init_from; its training cannot go on. Which
+network it is can be told from the file; a name before it is checked. Nothing that the file may contain is run.
+
+options
+  --out NAME.ckpt          the checkpoint to write
+
+what the shapes of the weights may leave open
+  --skeleton NAME          joint order of the poses, such as h36m_17 or humaneva_15
+  --keypoint_skeleton NAME joint order of the keypoints of VideoPose3D, such as coco_17
+  --causal true            the windows end with the frame whose pose is wanted
+  --stage 2                weights of RIE's stage 2, which look like those of stage 3
+""",
     "render": """\
 usage: liftpose render --data FOLDER --subject NAME --action NAME [--ckpt_path FILE] --out FILE [options]
        liftpose render --predictions FILE.npz [--data FOLDER] --out FILE [options]
@@ -134,7 +159,8 @@ what is shown
   --subject NAME        the person
   --action NAME         the take: its whole name, or a beginning that names exactly one
   --camera N            index of the camera (0)
-  --ckpt_path FILE      checkpoint of a lifter that predicts the poses; it needs no configuration
+  --ckpt_path FILE      checkpoint of a lifter that predicts the poses, or a file of the public code of RIE or
+                        VideoPose3D; it needs no configuration
   --predictions FILE    file of `liftpose predict` in place of these; with --data, its recording's truth beside it
   --truth false         without the truth
 

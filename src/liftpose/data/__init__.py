@@ -1,8 +1,9 @@
 """Recordings, the choice among them, and windows of their frames: memory only, no files."""
 
+from liftpose.data.epoch_order import epoch_order
 from liftpose.data.recording import Recording, RecordingKey
-from liftpose.data.selection import downsample, select_actions, subset
-from liftpose.data.windows import Sides, WindowBatch, WindowIndex, Windows, epoch_order, lifting_windows
+from liftpose.data.selection import downsample, keep_displaced, select_actions, subset
+from liftpose.data.windows import Sides, WindowBatch, WindowIndex, Windows, lifting_windows
 
 __all__ = [
     "Recording",
@@ -13,6 +14,7 @@ __all__ = [
     "Windows",
     "downsample",
     "epoch_order",
+    "keep_displaced",
     "lifting_windows",
     "select_actions",
     "subset",

@@ -1,15 +1,27 @@
-"""Choosing recordings and parts of them: actions, every k-th frame, the published subset of frames."""
+"""Choosing recordings and parts of them: actions, every k-th frame, frames of movement, the published subset."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from liftpose.data.recording import Recording
 from liftpose.errors import LiftposeError
 
-__all__ = ["downsample", "hashed_integer", "select_actions", "subset", "subset_range"]
+__all__ = [
+    "displaced_frames",
+    "downsample",
+    "hashed_integer",
+    "keep_displaced",
+    "select_actions",
+    "subset",
+    "subset_range",
+]
 
 
 def select_actions(
@@ -108,6 +120,73 @@ def subset_range(length: int, fraction: float, k: int = 1) -> tuple[int, int]:
         raise LiftposeError(f"subset: expected a part above 0 and at most 1, found {fraction}")
     frames = int(round(length // k * fraction) * k)
     return hashed_integer(0, length - frames + 1, str(length)), frames
+
+
+def keep_displaced(recordings: Sequence[Recording], distance: float) -> list[Recording]:
+    """Keep of every recording the frames of :func:`displaced_frames`: a person at rest is shown once.
+
+    DH-AUG thins its training clips so (``video_over_200mm``, Huang et al., ECCV 2022). What is left has no even rate:
+    ``fps`` stays what it was and is that of the frames as they were taken.
+
+    Args:
+        recordings: Recordings with poses. Views of a take that share their poses share those that are kept.
+        distance: Metres, at least 0; with 0 all frames stay.
+
+    Returns:
+        The recordings with fewer frames, in their order.
+
+    Raises:
+        LiftposeError: A recording has no poses, or ``distance`` is negative.
+    """
+    if not distance >= 0:
+        raise LiftposeError(f"displacement: expected metres from 0 up, found {distance}")
+    done: dict[int, tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]] = {}
+    kept = []
+    for recording in recordings:
+        poses = recording.poses_3d
+        if poses is None:
+            raise LiftposeError(f"{recording.name}: expected 3D poses to see who moves, found none")
+        if id(poses) not in done:
+            frames = displaced_frames(poses, distance)
+            done[id(poses)] = frames, poses[frames]
+        frames, poses = done[id(poses)]
+        kept.append(
+            replace(
+                recording,
+                keypoints_2d=recording.keypoints_2d[frames],
+                poses_3d=poses,
+                confidence=None if recording.confidence is None else recording.confidence[frames],
+            )
+        )
+    return kept
+
+
+def displaced_frames(poses: npt.NDArray[Any], distance: float) -> npt.NDArray[np.int64]:
+    """Find the frames at which some joint has moved far enough since the last frame found; the first is always found.
+
+    Args:
+        poses: (N, J, 3) metres, in any frame that does not move. The way of the whole body counts too.
+        distance: Metres; a joint that has moved exactly so far counts.
+
+    Returns:
+        (M,) int64, the frames, rising.
+    """
+    exact = poses.astype(np.float64)
+    found = [0] if len(poses) else []
+    start = 1
+    while start < len(poses):
+        ahead = exact[start : start + _LOOK_AHEAD]
+        moved = ((ahead - exact[found[-1]]) ** 2).sum(axis=-1).max(axis=-1) >= distance**2
+        if moved.any():
+            found.append(start + int(moved.argmax()))
+            start = found[-1] + 1
+        else:
+            start += len(ahead)
+    return np.array(found, dtype=np.int64)
+
+
+_LOOK_AHEAD = 32
+"""Frames that are compared at once: a person at rest costs few steps, one who moves no needless ones."""
 
 
 def hashed_integer(low: int, high: int, text: str) -> int:

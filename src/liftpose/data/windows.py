@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from liftpose.data.flat_frames import FlatFrames, large_tensor
 from liftpose.data.recording import Recording, RecordingKey
 from liftpose.errors import LiftposeError
 from liftpose.geometry import intrinsic_vector, normalize_screen
 
-__all__ = ["Sides", "WindowBatch", "WindowIndex", "Windows", "epoch_order", "lifting_windows"]
+__all__ = ["Sides", "WindowBatch", "WindowIndex", "Windows", "lifting_windows"]
 
 
 class Sides(NamedTuple):
@@ -49,9 +50,10 @@ class WindowBatch(NamedTuple):
 
     Args:
         keypoints_2d: (B, T, J, 2) what the sequences held; normalised screen coordinates from :func:`lifting_windows`.
-        poses_3d: (B, C, J, 3) metres, or None without truth; root-relative in the camera frame from
-            :func:`lifting_windows`.
-        cameras: (B, 9) intrinsics as :func:`liftpose.geometry.intrinsic_vector` orders them, or None.
+        poses_3d: (B, C, J, 3) metres, or (B, T, J, 3) from windows with ``pose_windows``, or None without truth;
+            root-relative in the camera frame from :func:`lifting_windows`.
+        cameras: (B, 9) intrinsics as :func:`liftpose.geometry.intrinsic_vector` orders them and what follows them in
+            the sequences' own vectors, or None.
         sequence: (B,) int64, number of the sequence.
         frame: (B,) int64, first target frame within the sequence.
         flipped: (B,) bool, whether the window is mirrored.
@@ -81,13 +83,15 @@ class Windows:
             x. Empty sequences are allowed.
         poses_3d: Per sequence (N_i, K, 3) in the camera frame, or None.
         cameras: Per sequence (9,) intrinsics, or None. Mirroring negates entries 2 (the principal point's x) and 7
-            (t0).
+            (t0). Further numbers behind the nine, such as the position of the camera, stay as they are.
         pad: Number of frames before and after a chunk.
         keypoint_sides: Left and right of the keypoints.
         joint_sides: Left and right of the poses; None if they are those of the keypoints.
         causal_shift: Number of frames by which the window is moved back: ``pad`` for windows that see no later frame.
         chunk_length: Number of target frames C per window.
         flip_copies: Whether every window is there a second time, mirrored.
+        pose_windows: Whether a window has the poses of all its frames, not of its chunk alone: what a critic of motions
+            is shown (DH-AUG, Huang et al., ECCV 2022).
         recordings: What the sequences are, for reports; may be empty.
 
     Raises:
@@ -111,6 +115,7 @@ class Windows:
         causal_shift: int = 0,
         chunk_length: int = 1,
         flip_copies: bool = False,
+        pose_windows: bool = False,
         recordings: Sequence[RecordingKey] = (),
     ) -> None:
         if pad < 0 or chunk_length < 1:
@@ -129,15 +134,20 @@ class Windows:
         self.recordings = tuple(recordings)
         self._lengths = torch.tensor(lengths)
         self._offsets = self._lengths.cumsum(0) - self._lengths
-        self.index = _list_windows(self._lengths, chunk_length, flip_copies)
-        flat = _flatten(keypoints_2d)
-        self._frames = len(flat)
-        self._keypoints = torch.cat((flat, _mirror(flat, _mirror_order(keypoint_sides, flat.shape[1]))))
-        self._poses = None if poses_3d is None else _flatten(poses_3d)
+        self.pose_windows = pose_windows
+        self.index = _list_windows(lengths, chunk_length, flip_copies)
+        flat = FlatFrames.of(keypoints_2d, copies=2)
+        self._frames = flat.frames
+        self._keypoints = flat.tensor
+        order = _mirror_order(keypoint_sides, self._keypoints.shape[1])
+        for sequence, mirrored in zip(flat, torch.split(self._keypoints[self._frames :], lengths), strict=True):
+            mirrored.copy_(_mirror(sequence, order))
+        self._poses = None if poses_3d is None else FlatFrames.of(poses_3d).tensor
         joints = 0 if self._poses is None else self._poses.shape[1]
         self._pose_order = _mirror_order(joint_sides or keypoint_sides, joints) if joints else torch.empty(0)
         self._cameras = None if cameras is None else torch.stack([_as_tensor(camera) for camera in cameras])
-        self._camera_signs = torch.tensor([1.0, 1.0, -1.0, 1.0, 1.0, 1.0, 1.0, -1.0, 1.0])
+        self._camera_signs = torch.ones(9 if self._cameras is None else self._cameras.shape[1])
+        self._camera_signs[[2, 7]] = -1
 
     def __len__(self) -> int:
         """Number of windows, mirrored copies included."""
@@ -180,16 +190,47 @@ class Windows:
             The windows, on the device of this object.
         """
         indices = indices.to(self.device)
-        sequence, start = self.index.sequence[indices].long(), self.index.start[indices].long()
         flipped = self.index.flip[indices]
         if flip is not None:
             flipped = flipped ^ flip.to(self.device)
+        return self._gather(self.index.sequence[indices].long(), self.index.start[indices].long(), flipped)
+
+    def whole_sequence(self, sequence: int, *, flip_copy: bool = False) -> WindowBatch:
+        """Return one sequence as a single window, whatever ``chunk_length`` is.
+
+        What a network that runs over whole sequences is evaluated with: the sequence with ``pad`` more frames on either
+        side (VideoPose3D's generator of unchunked sequences).
+
+        Args:
+            sequence: Its number.
+            flip_copy: Whether its mirrored copy is there too, as the second of the batch.
+
+        Returns:
+            B = 1 or 2 windows of T = N + 2 ``pad`` frames for C = N target frames.
+        """
+        flipped = torch.tensor([False, True] if flip_copy else [False], device=self.device)
+        number = torch.full((len(flipped),), sequence, device=self.device)
+        return self._gather(number, torch.zeros_like(number), flipped, int(self._lengths[sequence]))
+
+    def _gather(self, sequence: Tensor, start: Tensor, flipped: Tensor, targets: int | None = None) -> WindowBatch:
+        """Gather windows by their places.
+
+        Args:
+            sequence: (B,) int64, number of the sequence.
+            start: (B,) int64, first target frame.
+            flipped: (B,) bool, whether the window is mirrored.
+            targets: Number of target frames, None for ``chunk_length``.
+        """
+        targets = self.chunk_length if targets is None else targets
         first, begin = start - self.pad - self.causal_shift, self._offsets[sequence]
-        rows = self._rows(begin + flipped * self._frames, sequence, first, self.window_length)
+        rows = self._rows(begin + flipped * self._frames, sequence, first, targets + 2 * self.pad)
         keypoints = _take(self._keypoints, rows)
         poses, cameras = None, None
         if self._poses is not None:
-            rows = self._rows(begin, sequence, start, self.chunk_length)
+            if self.pose_windows:
+                rows = self._rows(begin, sequence, first, targets + 2 * self.pad)
+            else:
+                rows = self._rows(begin, sequence, start, targets)
             poses = _take(self._poses, rows)
             poses = torch.where(flipped[:, None, None, None], _mirror(poses, self._pose_order), poses)
         if self._cameras is not None:
@@ -248,10 +289,12 @@ def lifting_windows(
         raise LiftposeError("recordings: expected at least one frame, found none")
     skeleton, keypoint_skeleton = recordings[0].skeleton, recordings[0].keypoint_skeleton
     with_poses = recordings[0].poses_3d is not None
-    keypoints: list[Tensor] = []
-    poses: list[Tensor] = []
+    lengths = [len(recording) for recording in recordings]
+    keypoints = FlatFrames(lengths, (len(keypoint_skeleton), 2), copies=2)  # with room for the mirrored frames
+    poses = FlatFrames(lengths, (len(skeleton), 3)) if with_poses else None
     cameras: list[Tensor] = []
-    for recording in recordings:
+    world = _WorldPoses()
+    for i, recording in enumerate(recordings):
         if recording.camera is None:
             raise LiftposeError(f"{recording.name}: expected a camera with the size of its images, found none")
         for wanted, found in (
@@ -264,10 +307,10 @@ def lifting_windows(
             raise LiftposeError(f"{recording.name}: expected 3D poses in all recordings or in none, found both")
         camera = recording.camera.to(dtype=torch.float64)
         pixels = _finite(recording.keypoints_2d, f"{recording.name}: 2D keypoints")
-        keypoints.append(normalize_screen(pixels, camera.image_size).float())
-        if recording.poses_3d is not None:
-            pose = camera.to_camera(_finite(recording.poses_3d, f"{recording.name}: 3D poses"))
-            poses.append((pose - pose[:, skeleton.root, None]).float())
+        keypoints[i].copy_(normalize_screen(pixels, camera.image_size))
+        if poses is not None:
+            pose = camera.to_camera(world.of(recording))
+            poses[i].copy_(pose - pose[:, skeleton.root, None])
         if with_cameras:
             if camera.distortion_model == "opencv":
                 raise LiftposeError(f"{recording.name}: expected a lens that nine numbers describe, found opencv's")
@@ -275,7 +318,7 @@ def lifting_windows(
     pad = (receptive_field - 1) // 2
     return Windows(
         keypoints,
-        poses if with_poses else None,
+        poses,
         cameras if with_cameras else None,
         pad=pad,
         keypoint_sides=Sides(keypoint_skeleton.left, keypoint_skeleton.right),
@@ -286,53 +329,20 @@ def lifting_windows(
     )
 
 
-# Random states after some epochs, to go on from instead of starting anew: what is returned depends on the arguments
-# only.
-_STATES: dict[tuple[int, int], tuple[int, np.random.RandomState]] = {}
-_MAX_STATES = 8
-
-
-def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
-    """Return the order in which an epoch visits the windows.
-
-    The published order (VideoPose3D, RIE): one ``numpy.random.RandomState(seed)`` gives a permutation per epoch and
-    runs on from epoch to epoch. Here it is a function of the epoch, so that a resumed run needs no state.
-
-    Args:
-        count: Number of windows.
-        seed: Seed of the run.
-        epoch: Number of the epoch, from 0.
-
-    Returns:
-        (count,) int64, a permutation.
-
-    Raises:
-        ValueError: A negative epoch.
-    """
-    if epoch < 0:
-        raise ValueError(f"expected an epoch from 0 up, found {epoch}")
-    done, state = _STATES.pop((count, seed), (0, np.random.RandomState(seed)))
-    if done > epoch:
-        done, state = 0, np.random.RandomState(seed)
-    for _ in range(epoch - done):
-        state.permutation(count)
-    order = state.permutation(count)
-    while len(_STATES) >= _MAX_STATES:
-        _STATES.pop(next(iter(_STATES)))
-    _STATES[count, seed] = epoch + 1, state
-    return torch.from_numpy(order.astype(np.int64, copy=False))
-
-
-def _list_windows(lengths: Tensor, chunk_length: int, flip_copies: bool) -> WindowIndex:
+def _list_windows(lengths: Sequence[int], chunk_length: int, flip_copies: bool) -> WindowIndex:
     """List the chunks of all sequences; a last chunk that is not full hangs over both ends by the same amount."""
-    chunks = (lengths + chunk_length - 1) // chunk_length
-    overhang = (chunks * chunk_length - lengths) // 2
-    copies = chunks * (2 if flip_copies else 1)
-    sequence = torch.repeat_interleave(torch.arange(len(lengths)), copies)
-    place = torch.arange(len(sequence)) - (copies.cumsum(0) - copies)[sequence]
-    flip = place >= chunks[sequence]
-    start = (place - flip * chunks[sequence]) * chunk_length - overhang[sequence]
-    return WindowIndex(sequence.int(), start.int(), flip)
+    frames = np.array(lengths, dtype=np.int64)
+    chunks = -(-frames // chunk_length)
+    overhang = (chunks * chunk_length - frames) // 2
+    sides = 2 if flip_copies else 1
+    blocks = np.repeat(chunks, sides)  # the chunks of a sequence, once or as they are and mirrored
+    first = (blocks.cumsum() - blocks) * chunk_length + np.repeat(overhang, sides)
+    place = np.arange(blocks.sum(), dtype=np.int32) * np.int32(chunk_length)
+    return WindowIndex(
+        torch.from_numpy(np.repeat(np.arange(len(frames), dtype=np.int32), chunks * sides)),
+        torch.from_numpy(place - np.repeat(first.astype(np.int32), blocks)),
+        torch.from_numpy(np.repeat(np.tile([False, True][:sides], len(frames)), blocks)),
+    )
 
 
 def _mirror_order(sides: Sides, joints: int) -> Tensor:
@@ -358,30 +368,36 @@ def _take(table: Tensor, rows: Tensor) -> Tensor:
     count = rows.numel() * table.shape[1:].numel()
     if table.device.type != "cpu" or count < _LARGE:
         return table.index_select(0, rows.flatten()).view(shape)
-    # In memory from numpy, which asks the system for large pages: a batch of long windows is too large for memory that
-    # is used again, and 8,000 small pages take the system longer than filling them takes us. The start is moved to
-    # where torch's own would be, since a matrix product may round by the place of its factors in memory.
-    memory = np.empty(count + 16, dtype=np.float32)
-    start = -memory.ctypes.data % 64 // 4
-    taken = torch.from_numpy(memory[start : start + count])
+    # A batch of long windows is too large for memory that is used again.
+    taken = large_tensor(shape)
     torch.index_select(table, 0, rows.flatten(), out=taken.view(-1, *table.shape[1:]))
-    return taken.view(shape)
+    return taken
 
 
 def _as_tensor(values: Any) -> Tensor:
     return torch.as_tensor(values, dtype=torch.float32)
 
 
-def _flatten(sequences: Sequence[Any]) -> Tensor:
-    return torch.cat([_as_tensor(sequence) for sequence in sequences])
+class _WorldPoses:
+    """The poses of recordings in float64; the views of a take share theirs, which are checked and converted once."""
+
+    def __init__(self) -> None:
+        self._array: object = None
+        self._poses = torch.empty(0)
+
+    def of(self, recording: Recording) -> Tensor:
+        """Return the poses (N, J, 3) of a recording that has some."""
+        if recording.poses_3d is not self._array:
+            self._poses = _finite(recording.poses_3d, f"{recording.name}: 3D poses")
+            self._array = recording.poses_3d
+        return self._poses
 
 
 def _finite(coordinates: Any, what: str) -> Tensor:
-    tensor = torch.tensor(coordinates, dtype=torch.float64)
-    bad = ~tensor.isfinite().flatten(1).all(1)
-    if bool(bad.any()):
-        frame = int(bad.nonzero()[0])
+    array = np.asarray(coordinates)
+    if not np.isfinite(array).all():
+        bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
         raise LiftposeError(
-            f"{what}: expected finite numbers, found others in {int(bad.sum())} frames, first in frame {frame}"
+            f"{what}: expected finite numbers, found others in {bad.sum()} frames, first in frame {bad.argmax()}"
         )
-    return tensor
+    return torch.from_numpy(array.astype(np.float64))

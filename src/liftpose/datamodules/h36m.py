@@ -8,6 +8,7 @@ from liftpose.data.recording import Recording
 from liftpose.datamodules.lifting import LiftingDataModule, Split
 from liftpose.errors import LiftposeError
 from liftpose.formats import DatasetInfo, find_dataset_files, find_dataset_info, read_h36m
+from liftpose.formats.cache import read_h36m_cached
 from liftpose.models import Lifter
 from liftpose.skeletons import Skeleton, get_skeleton
 
@@ -30,6 +31,8 @@ class H36MDataModule(LiftingDataModule):
         test_subjects: People to test on; None for the data set's own split (Human3.6M: S9, S11).
         joints: Name of the joint order to bring poses into, such as ``h36m_16``, and keypoints where that needs no
             approximation; None for that of the data set.
+        cache: Folder of a cache of the files' content, from which they are loaded at once the next time
+            (:func:`liftpose.formats.read_h36m_cached`); None for none.
         options: Options of :class:`LiftingDataModule`.
     """
 
@@ -42,6 +45,7 @@ class H36MDataModule(LiftingDataModule):
         validation_subjects: list[str] | None = None,
         test_subjects: list[str] | None = None,
         joints: str | None = None,
+        cache: str | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -49,6 +53,7 @@ class H36MDataModule(LiftingDataModule):
         self.dataset = dataset
         self.keypoints = keypoints
         self.joints = None if joints is None else _joints(joints)
+        self.cache = cache
         self.subjects = {"train": train_subjects, "validation": validation_subjects, "test": test_subjects}
         self._people: dict[str, list[Recording]] = {}
 
@@ -123,7 +128,11 @@ class H36MDataModule(LiftingDataModule):
             path_3d, path_2d = find_dataset_files(self.root, self.dataset, self.keypoints)
             for name in missing:
                 self._people[name] = []
-            for recording in read_h36m(path_3d, path_2d, subjects=missing, skeleton=self.joints):
+            if self.cache is None:
+                recordings = read_h36m(path_3d, path_2d, subjects=missing, skeleton=self.joints)
+            else:
+                recordings = read_h36m_cached(self.cache, path_3d, path_2d, subjects=missing, skeleton=self.joints)
+            for recording in recordings:
                 self._people[recording.subject].append(recording)
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from liftpose.data.windows import epoch_order
+from liftpose.data.epoch_order import epoch_order
 
 __all__ = ["EpochSteps", "IndexBatch", "IndexBatches", "index_loader"]
 

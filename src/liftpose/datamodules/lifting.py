@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any, Literal, NamedTuple
 
@@ -9,7 +10,7 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
 from liftpose.data.recording import Recording
-from liftpose.data.selection import downsample, select_actions, subset
+from liftpose.data.selection import downsample, keep_displaced, select_actions, subset
 from liftpose.data.windows import WindowBatch, Windows, lifting_windows
 from liftpose.datamodules.index_loader import IndexBatch, IndexBatches, index_loader
 from liftpose.errors import LiftposeError
@@ -49,6 +50,9 @@ class LiftingDataModule(pl.LightningDataModule, ABC):
         downsample: Use every n-th frame of all recordings.
         seed: Seed of the order of the training windows and of the flips.
         window: Length of the windows and whether they are causal, where no lifter says it.
+        train_downsample: Use, of the frames that ``downsample`` leaves, every n-th of the training recordings only.
+        train_displacement: Metres, or 0 for all frames: use of those only the frames at which some joint has moved so
+            far since the last frame used. DH-AUG's ``video_over_200mm`` is 0.2.
     """
 
     def __init__(
@@ -61,6 +65,8 @@ class LiftingDataModule(pl.LightningDataModule, ABC):
         downsample: int = 1,
         seed: int = 1234,
         window: WindowShape | None = None,
+        train_downsample: int = 1,
+        train_displacement: float = 0.0,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -69,8 +75,11 @@ class LiftingDataModule(pl.LightningDataModule, ABC):
             raise LiftposeError(f"data.subset: expected a share above 0 and at most 1, found {subset}")
         if not 0 <= seed < 2**32:
             raise LiftposeError(f"data.seed: expected a number from 0 to {2**32 - 1}, found {seed}")
-        if downsample < 1:
-            raise LiftposeError(f"data.downsample: expected a number from 1 up, found {downsample}")
+        for name, step in (("downsample", downsample), ("train_downsample", train_downsample)):
+            if step < 1:
+                raise LiftposeError(f"data.{name}: expected a number from 1 up, found {step}")
+        if not 0 <= train_displacement < math.inf:
+            raise LiftposeError(f"data.train_displacement: expected metres from 0 up, found {train_displacement}")
         self.actions = actions
         self.exact_actions = exact_actions
         self.batch_size = batch_size
@@ -79,6 +88,8 @@ class LiftingDataModule(pl.LightningDataModule, ABC):
         self.downsample = downsample
         self.seed = seed
         self.window = window
+        self.train_downsample = train_downsample
+        self.train_displacement = train_displacement
         self._recordings: dict[str, list[Recording]] = {}
         self._windows: dict[str, Windows] = {}
 
@@ -151,14 +162,17 @@ class LiftingDataModule(pl.LightningDataModule, ABC):
             chosen = self.load_recordings(split)
             if self.actions is not None:
                 chosen = self._of_chosen_actions(chosen)
+            step = self.downsample * (self.train_downsample if split == "train" else 1)
             if split == "train" and self.subset < 1:
-                chosen = [subset(recording, self.subset, self.downsample) for recording in chosen]
-            elif self.downsample > 1:
-                chosen = [downsample(recording, self.downsample) for recording in chosen]
+                chosen = [subset(recording, self.subset, step) for recording in chosen]
+            elif step > 1:
+                chosen = [downsample(recording, step) for recording in chosen]
+            if split == "train" and self.train_displacement > 0:
+                chosen = keep_displaced(chosen, self.train_displacement)
             if not any(len(recording) for recording in chosen):
                 raise LiftposeError(
                     f"data: expected frames in the {split} split, found none left of {len(chosen)} recordings with "
-                    f"subset {self.subset} and downsample {self.downsample}"
+                    f"subset {self.subset} and downsample {step}"
                 )
             self._recordings[split] = chosen
         return self._recordings[split]

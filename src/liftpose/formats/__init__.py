@@ -1,6 +1,7 @@
 """Readers and writers, one module per format: bytes on disk on one side, recordings on the other."""
 
 from liftpose.formats.atomic import write_atomically, write_json, write_text
+from liftpose.formats.cache import read_h36m_cached
 from liftpose.formats.dataset_info import DatasetInfo, read_dataset_info, write_dataset_info
 from liftpose.formats.h36m import find_dataset_files, read_h36m
 from liftpose.formats.h36m_writer import write_h36m
@@ -18,6 +19,7 @@ __all__ = [
     "predictions_file_name",
     "read_dataset_info",
     "read_h36m",
+    "read_h36m_cached",
     "read_npz",
     "read_predictions",
     "write_atomically",

@@ -171,7 +171,7 @@ def _how_to_make(folder: Path, dataset: str) -> str:
     if dataset.startswith("humaneva"):
         return f"`liftpose data humaneva DIR --out {folder}` makes it from the official files (docs/data.md)"
     if dataset.startswith("3dhp"):
-        return f"`liftpose data 3dhp DIR --out {folder}` makes it from the official files (docs/data.md)"
+        return f"`liftpose data 3dhp --from KIND PATH --out {folder}` makes it from the official files (docs/data.md)"
     if dataset == "synthetic":
         return "the synthetic people are made by a run with --config synthetic.yaml"
     return f"`liftpose data mocap DIR --out {folder} --name {dataset}` makes it from motion capture"
@@ -275,7 +275,7 @@ def _read_pose(where: str, array: Any, info: DatasetInfo, layout: _Layout) -> Fl
     count = len(storage)
     if not _is_numbers(array) or array.ndim != 3 or array.shape[1:] != (count, 3):
         raise LiftposeError(f"{where}: expected poses of shape (frames, {count}, 3), found {_shape(array)}")
-    pose: FloatArray = adapt(array.astype(np.float32), storage, layout.poses)
+    pose: FloatArray = adapt(array.astype(np.float32, copy=False), storage, layout.poses)
     _check_finite(where, pose)
     return pose
 
@@ -286,7 +286,7 @@ def _read_view(where: str, array: Any, frames: int | None, layout: _Layout) -> t
         raise LiftposeError(f"{where}: expected keypoints of shape (frames, {joints}, 2 or 3), found {_shape(array)}")
     if frames is not None and len(array) < frames:
         raise LiftposeError(f"{where}: expected keypoints for the {frames} frames of the 3D poses, found {len(array)}")
-    view = array[:frames].astype(np.float32)
+    view = array[:frames].astype(np.float32, copy=False)
     _check_finite(where, view)
     if layout.keypoints != layout.stored:
         view = adapt(view, layout.stored, layout.keypoints)
@@ -310,8 +310,8 @@ def _shape(array: Any) -> str:
 
 
 def _check_finite(where: str, array: FloatArray) -> None:
-    bad = ~np.isfinite(array).all(axis=-1)
-    if bad.any():
+    if not np.isfinite(array).all():
+        bad = ~np.isfinite(array).all(axis=-1)
         places = np.argwhere(bad)
         frame, joint = (int(i) for i in places[0])
         frames = len(np.unique(places[:, 0]))

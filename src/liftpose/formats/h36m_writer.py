@@ -14,14 +14,15 @@ from liftpose.errors import LiftposeError
 from liftpose.formats.dataset_info import DatasetInfo, write_dataset_info
 from liftpose.formats.keypoint_layouts import keypoint_metadata
 from liftpose.formats.known_datasets import known_info
-from liftpose.formats.npz import write_npz_objects
+from liftpose.formats.npz import Deferred, write_npz_objects
 from liftpose.skeletons import get_adapter, get_skeleton
 
-__all__ = ["write_h36m"]
+__all__ = ["write_h36m", "write_h36m_files"]
 
 FloatArray = npt.NDArray[np.float32]
 Poses = Mapping[str, Mapping[str, npt.NDArray[Any]]]
 Keypoints = Mapping[str, Mapping[str, Sequence[npt.NDArray[Any]]]]
+Stored = Mapping[str, Mapping[str, Any]]
 
 
 def write_h36m(
@@ -36,10 +37,8 @@ def write_h36m(
     There is no description beside those that the field knows by name (:func:`liftpose.formats.known_info`).
 
     Slots of the storage skeleton that the skeleton does not fill are zero: the field's programs drop them unseen, and
-    zeros, unlike NaN, stay harmless in whatever else somebody computes over all slots. The 3D file, by which a data set
-    is found, is written last, and an old one of that name is removed before anything is written: where there is a 3D
-    file, the data set is complete and all of it was written together. Keypoints under names that are not written now
-    stay.
+    zeros, unlike NaN, stay harmless in whatever else somebody computes over all slots. The order of writing is that of
+    :func:`write_h36m_files`.
 
     Args:
         root: Folder of the files, made if need be.
@@ -59,28 +58,63 @@ def write_h36m(
     """
     if name != info.name:
         raise ValueError(f"expected the data set's name {info.name}, found {name}")
-    folder = Path(root)
     slots, count = _storage_slots(info)
     joints = len(info.skeleton)
-    stored = _map_arrays(poses, lambda array: _spread(_checked(array, joints, (3,)), slots, count))
+    checked = _map_arrays(poses, lambda array: _checked(array, joints, (3,)))
+    stored = _map_arrays(checked, lambda array: Deferred(lambda: _spread(array, slots, count)))
     metadata = keypoint_metadata(info.skeleton)
     views = {
-        folder / f"data_2d_{name}_{keypoint_name}.npz": _map_arrays(
-            people, lambda arrays: [_checked(array, joints, (2, 3)) for array in arrays]
+        keypoint_name: (
+            _map_arrays(people, lambda arrays: [_checked(array, joints, (2, 3)) for array in arrays]),
+            metadata,
         )
         for keypoint_name, people in keypoints.items()
     }
-    path_3d, sidecar = folder / f"data_3d_{name}.npz", folder / f"data_3d_{name}.json"
-    written = [*views, path_3d] if known_info(name) is not None else [*views, sidecar, path_3d]
+    return write_h36m_files(root, info, stored, views)
+
+
+def write_h36m_files(
+    root: str | os.PathLike[str],
+    info: DatasetInfo,
+    poses: Stored,
+    keypoints: Mapping[str, tuple[Stored, Mapping[str, Any]]],
+    *,
+    compress: bool = True,
+) -> list[Path]:
+    """Write what is already as the field's files hold it; nothing is checked.
+
+    The 3D file, by which a data set is found, is written last, and an old one of that name is removed before anything
+    is written: where there is a 3D file, the data set is complete and all of it was written together. Keypoints under
+    names that are not written now stay.
+
+    Args:
+        root: Folder of the files, made if need be.
+        info: The description, written beside the files unless the field knows the data set by its name.
+        poses: Subject -> action -> float32 (N, slots of the storage skeleton, 3) metres, world frame. Here and below,
+            an array may be a :class:`liftpose.formats.Deferred` that makes it.
+        keypoints: Name of a set of keypoints -> (subject -> action -> list with one (N or more, J, 2 or 3) for each
+            camera, pixels; the metadata of the file).
+        compress: Deflate the arrays, as for :func:`liftpose.formats.write_npz_objects`.
+
+    Returns:
+        The files written, the 3D file last.
+
+    Raises:
+        LiftposeError: A file cannot be written, or an old one not removed.
+    """
+    folder = Path(root)
+    views = {folder / f"data_2d_{info.name}_{name}.npz": content for name, content in keypoints.items()}
+    path_3d, sidecar = folder / f"data_3d_{info.name}.npz", folder / f"data_3d_{info.name}.json"
+    written = [*views, path_3d] if known_info(info.name) is not None else [*views, sidecar, path_3d]
     # The 3D file goes first: an interruption between the two must not leave poses without their description.
     for old in (path_3d, sidecar):
         if old in written:
             _remove(old)
-    for path, people_2d in views.items():
-        write_npz_objects(path, {"positions_2d": people_2d, "metadata": metadata})
+    for path, (people, metadata) in views.items():
+        write_npz_objects(path, {"positions_2d": people, "metadata": dict(metadata)}, compress=compress)
     if sidecar in written:
         write_dataset_info(sidecar, info)
-    write_npz_objects(path_3d, {"positions_3d": stored})
+    write_npz_objects(path_3d, {"positions_3d": poses}, compress=compress)
     return written
 
 

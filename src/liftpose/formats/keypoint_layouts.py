@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from liftpose.errors import LiftposeError
 from liftpose.skeletons import (
     COCO_17,
@@ -73,6 +75,9 @@ def keypoint_skeleton_of(path: str | os.PathLike[str], metadata: Mapping[str, An
     pairs = _pairs(path, metadata)
     name = metadata.get("layout_name")
     count = metadata.get("num_joints")
+    if not isinstance(name, str | None) or not isinstance(count, int | np.integer | None):
+        found = f"{type(name).__name__} and {type(count).__name__}"
+        raise LiftposeError(f"{path}: expected layout_name as text and num_joints as a whole number, found {found}")
     if name is None:
         for skeleton in (expected, *_UNNAMED):
             if pairs in _pairs_of(skeleton) and count in {None, len(skeleton)}:

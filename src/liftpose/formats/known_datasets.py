@@ -10,10 +10,16 @@ import torch
 
 from liftpose.errors import LiftposeError
 from liftpose.formats.dataset_info import DatasetInfo, read_dataset_info
-from liftpose.geometry import H36M_CAMERA_SUBJECTS, h36m_cameras
-from liftpose.skeletons import H36M_17
+from liftpose.geometry import (
+    H36M_CAMERA_SUBJECTS,
+    HUMANEVA_CAMERA_SUBJECTS,
+    Camera,
+    h36m_cameras,
+    humaneva_cameras,
+)
+from liftpose.skeletons import H36M_17, HUMANEVA_15, HUMANEVA_20
 
-__all__ = ["find_dataset_info", "h36m_info", "known_info"]
+__all__ = ["find_dataset_info", "h36m_info", "humaneva_info", "known_info"]
 
 _PREFIX = "data_3d_"
 
@@ -26,20 +32,58 @@ def h36m_info() -> DatasetInfo:
         on S9, S11. There are no cameras of S2, S3 and S4, whose 3D poses were never published.
     """
     test = ("S9", "S11")
-    cameras = {subject: h36m_cameras(subject, torch.float64) for subject in H36M_CAMERA_SUBJECTS}
     return DatasetInfo(
         name="h36m",
         skeleton=H36M_17,
         storage_skeleton="h36m_32",
         fps=50.0,
-        cameras={subject: tuple(batch[i] for i in range(len(batch))) for subject, batch in cameras.items()},
+        cameras={subject: _each(h36m_cameras(subject, torch.float64)) for subject in H36M_CAMERA_SUBJECTS},
         splits={"train": ("S1", "S5", "S6", "S7", "S8"), "validation": test, "test": test},
         source="Human3.6M, Ionescu et al., TPAMI 2014",
         licence="for academic use after registration with its authors",
     )
 
 
-_KNOWN: dict[str, Callable[[], DatasetInfo]] = {"h36m": h36m_info}
+def humaneva_info(joints: int = 15) -> DatasetInfo:
+    """Describe HumanEva-I as the field uses it.
+
+    The people of the test are those of the training, filmed in other frames: ``Train/S1`` and ``Validate/S1`` are one
+    person. Keypoint files may hold ``Unlabeled/Train/S1`` and the like for the frames without a pose.
+
+    Args:
+        joints: 15 or 20.
+
+    Returns:
+        60 frames per second, the published cameras (without intrinsics) in float64, training on ``Train/S1`` to
+        ``Train/S3``, validation and test both on ``Validate/S1`` to ``Validate/S3``.
+    """
+    skeleton = {15: HUMANEVA_15, 20: HUMANEVA_20}[joints]
+    cameras = {subject: _each(humaneva_cameras(subject, torch.float64)) for subject in HUMANEVA_CAMERA_SUBJECTS}
+    prefixes = ("Train", "Validate", "Unlabeled/Train", "Unlabeled/Validate", "Unlabeled")
+    train, test = (
+        tuple(f"{split}/{subject}" for subject in HUMANEVA_CAMERA_SUBJECTS) for split in ("Train", "Validate")
+    )
+    return DatasetInfo(
+        name=f"humaneva{joints}",
+        skeleton=skeleton,
+        storage_skeleton=skeleton.name,
+        fps=60.0,
+        cameras={f"{prefix}/{subject}": cameras[subject] for prefix in prefixes for subject in cameras},
+        splits={"train": train, "validation": test, "test": test},
+        source="HumanEva-I, Sigal et al., IJCV 2010",
+        licence="for research after registration with its authors",
+    )
+
+
+def _each(cameras: Camera) -> tuple[Camera, ...]:
+    return tuple(cameras[view] for view in range(len(cameras)))
+
+
+_KNOWN: dict[str, Callable[[], DatasetInfo]] = {
+    "h36m": h36m_info,
+    "humaneva15": lambda: humaneva_info(15),
+    "humaneva20": lambda: humaneva_info(20),
+}
 
 
 def known_info(name: str) -> DatasetInfo | None:

@@ -11,12 +11,10 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
+from liftpose.data.inspection import HUMAN_LEGS
 from liftpose.skeletons import H36M_17
 
 __all__ = ["ClipReport", "MocapReport"]
-
-HUMAN_LEGS = (0.5, 1.2)
-"""Metres from hip to ankle along the leg, from a child to a tall adult."""
 
 LEAST_UPRIGHT = 50
 """Per cent of the frames in which the head is above the pelvis, unless somebody does a handstand all the time."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import pickle
-import pickletools
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,9 +16,9 @@ import numpy.typing as npt
 
 from liftpose.errors import LiftposeError
 from liftpose.formats.atomic import write_atomically
-from liftpose.formats.pickled import load_pickled
+from liftpose.formats.pickled import Deferred, dump_pickled, load_pickled
 
-__all__ = ["read_npz", "write_npz", "write_npz_objects"]
+__all__ = ["Deferred", "read_npz", "write_npz", "write_npz_objects"]
 
 # The largest file of the field (2D detections of all of Human3.6M) holds 0.3 GB in a handful of members.
 _MAX_MEMBERS = 4096
@@ -79,27 +78,33 @@ def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, npt.ArrayLike])
                 np.lib.format.write_array(stream, array, allow_pickle=False)
 
 
-def write_npz_objects(path: str | os.PathLike[str], objects: Mapping[str, Any]) -> None:
+def write_npz_objects(path: str | os.PathLike[str], objects: Mapping[str, Any], *, compress: bool = True) -> None:
     """Write dictionaries of arrays as this field does: pickled object arrays without a shape, in an npz file.
 
     For exchange with other people's programs only, which read it by ``numpy.load(path,
     allow_pickle=True)[name].item()``; the names of numpy's functions are written as every numpy version since 1.0 knows
     them. What only this package reads is written by :func:`write_npz`.
 
+    The arrays are written one by one without a copy; with :class:`Deferred` parts, what is written can be larger than
+    the memory.
+
     Args:
         path: The npz file to write.
-        objects: Name -> dictionary, list or other value.
+        objects: Name -> dictionary, list or other value; parts of it may be :class:`Deferred`.
+        compress: Deflate the arrays. Coordinates shrink by about a tenth; without it they are written and read
+            many times faster.
 
     Raises:
         LiftposeError: The file cannot be written.
+        ValueError: An array of 4 GiB or more.
     """
     with _open_for_writing(path) as archive:
         for name, value in objects.items():
             array = np.empty((), dtype=object)
             array[()] = value
-            with _new_member(archive, name) as stream:
+            with _new_member(archive, name, compress) as stream:
                 np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(array))
-                _write_pickle(stream, array)
+                dump_pickled(stream, array)
 
 
 def _check_members(path: str | os.PathLike[str], members: list[zipfile.ZipInfo]) -> None:
@@ -186,27 +191,10 @@ def _open_for_writing(path: str | os.PathLike[str]) -> Iterator[zipfile.ZipFile]
         yield archive
 
 
-def _new_member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+def _new_member(archive: zipfile.ZipFile, name: str, compress: bool = True) -> IO[bytes]:
     if not name or "/" in name or "\\" in name:
         raise ValueError(f"expected a plain name for an array, found {name!r}")
     member = zipfile.ZipInfo(f"{name}.npy")  # its default date keeps the bytes the same from run to run
-    member.compress_type = zipfile.ZIP_DEFLATED
+    member.compress_type = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
     member.external_attr = 0o600 << 16
     return archive.open(member, "w", force_zip64=True)
-
-
-def _write_pickle(stream: IO[bytes], value: Any) -> None:
-    """Pickle a value with the names that numpy 1 gave its functions.
-
-    numpy 2 moved ``numpy.core`` to ``numpy._core`` and writes the new name, which numpy before 1.26 cannot find; the
-    old name is found by all.
-    """
-    pickled = pickle.dumps(value, protocol=3)
-    done = 0
-    for opcode, argument, position in pickletools.genops(pickled):
-        if opcode.name == "GLOBAL" and str(argument).startswith("numpy._core.") and position is not None:
-            module, name = str(argument).split(" ")
-            stream.write(pickled[done:position])
-            stream.write(f"c{module.replace('numpy._core', 'numpy.core')}\n{name}\n".encode())
-            done = position + len(f"c{module}\n{name}\n")
-    stream.write(pickled[done:])

@@ -1,9 +1,12 @@
-"""A reader for pickled numpy arrays that can build plain data and call nothing.
+"""A reader for pickled numpy arrays that can build plain data and call nothing, and a writer that needs no memory.
 
 A pickle is a program: it names functions and calls them. The names that pickled arrays, scalars and dtypes need are
 here bound to inert stand-ins, which only collect what they are given; every other name is refused. When the pickle has
 been read, the stand-ins are checked and turned into arrays. numpy's own functions are not called by the pickle either,
 because they trust the sizes and record layouts that they are told.
+
+What is written are dictionaries of arrays as every numpy since 1.0 reads them, array by array, so that a tree of arrays
+can be larger than the memory.
 """
 
 from __future__ import annotations
@@ -11,12 +14,14 @@ from __future__ import annotations
 import math
 import pickle
 import re
+import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import IO, Any
 
 import numpy as np
 
-__all__ = ["load_pickled"]
+__all__ = ["Deferred", "dump_pickled", "load_pickled"]
 
 _MAX_DEPTH = 32
 _PLAIN_TYPES = (str, bytes, bool, int, float, complex, np.generic)
@@ -212,3 +217,79 @@ def _plain(value: Any, done: dict[int, Any], depth: int) -> Any:
         raise pickle.UnpicklingError(f"a {type(value).__name__.strip('_').lower()} instead of a value")
     done[id(value)] = result
     return result
+
+
+@dataclass(frozen=True)
+class Deferred:
+    """A part of what is to be written that is made only when its turn comes, and then forgotten.
+
+    Args:
+        function: Makes an array, or lists and dictionaries of arrays; called once, by the writer.
+    """
+
+    function: Callable[[], Any]
+
+
+def dump_pickled(stream: IO[bytes], value: Any) -> None:
+    """Write a value as a pickle that every numpy since 1.0 and Python since 3.0 reads.
+
+    numpy 2 moved ``numpy.core`` to ``numpy._core`` and writes the new name, which numpy before 1.26 cannot find; the
+    old name is found by all. The bytes of arrays go from their memory to the stream, without a copy. An array that
+    occurs twice is written twice.
+
+    Args:
+        stream: Where to write.
+        value: Arrays, dictionaries, lists and plain values; parts of it may be :class:`Deferred`.
+
+    Raises:
+        ValueError: An array of 4 GiB or more, for which this form has no room.
+    """
+    _StreamingPickler(stream, protocol=3).dump(value)
+
+
+_MAKE, _MAKE_WHAT = tuple(np.zeros(0).__reduce__())[:2]
+"""How numpy pickles an array before it says what is in it: a function and its arguments."""
+
+
+# The writer in Python: that in C keeps every object that it has written, and makes a copy of an array's bytes first.
+# Nearly all bytes belong to few arrays here too.
+class _StreamingPickler(pickle._Pickler):
+    memo: dict[int, Any]
+    write: Callable[[Any], object]
+
+    def save(self, obj: Any, save_persistent_id: bool = True) -> None:
+        """Write one object."""
+        if isinstance(obj, Deferred):
+            known = len(self.memo)
+            self.save(obj.function())
+            while len(self.memo) > known:  # what is remembered is kept in memory
+                self.memo.popitem()
+        elif type(obj) is np.ndarray and not obj.dtype.hasobject:
+            self._save_array(obj)
+        else:
+            super().save(obj, save_persistent_id)  # type: ignore[misc]
+
+    def save_global(self, obj: Any, name: str | None = None) -> None:
+        """Write the name of a function or class, that of numpy 1 where it has two."""
+        module, qualified = obj.__module__ or "", obj.__qualname__ if name is None else name
+        if module.startswith("numpy._core."):
+            self.write(f"c{module.replace('numpy._core', 'numpy.core')}\n{qualified}\n".encode())
+            self.memoize(obj)  # type: ignore[attr-defined]
+        else:
+            super().save_global(obj, name)  # type: ignore[misc]
+
+    def _save_array(self, array: np.ndarray[Any, Any]) -> None:
+        """Write what numpy's own ``__reduce__`` describes, the bytes straight from the array."""
+        size = array.nbytes
+        if size >= 2**32:
+            raise ValueError(f"expected arrays below 4 GiB, found one of {size / 2**30:.1f} GiB")
+        fortran = array.flags.fnc
+        self.save(_MAKE)
+        self.save(_MAKE_WHAT)
+        self.write(pickle.REDUCE + pickle.MARK)
+        for part in (1, array.shape, array.dtype, fortran):
+            self.save(part)
+        self.write(pickle.BINBYTES + struct.pack("<I", size))
+        flat = np.ascontiguousarray(array.reshape(-1, order="F" if fortran else "C"))
+        self.write(flat.view(np.uint8).data)
+        self.write(pickle.TUPLE + pickle.BUILD)

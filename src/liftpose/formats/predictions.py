@@ -38,12 +38,14 @@ class Predictions:
         subject: Name of the person.
         action: Full name of the take.
         view: Index of the camera.
-        skeleton: Joint order of the arrays.
+        skeleton: Joint order of the poses, and of the keypoints unless ``keypoint_skeleton`` says another.
         fps: Frames per second.
         poses_3d: (N, J, 3) metres, camera frame (x right, y down, z forward), relative to the root.
-        keypoints_2d: (N, J, 2) pixels that they were predicted from.
+        keypoints_2d: (N, K, 2) pixels that they were predicted from.
         camera: The camera, by which poses can be turned into the world frame, or None.
         model: What predicted them: name of the network, checkpoint.
+        keypoint_skeleton: Joint order of the keypoints where it is not that of the poses. None, which becomes
+            ``skeleton``, where it is.
     """
 
     subject: str
@@ -55,6 +57,12 @@ class Predictions:
     keypoints_2d: FloatArray
     camera: Camera | None
     model: str
+    keypoint_skeleton: Skeleton = None  # type: ignore[assignment]  # never None afterwards
+
+    def __post_init__(self) -> None:
+        """Let the keypoints have the joints of the poses where nothing else is said."""
+        if self.keypoint_skeleton is None:
+            object.__setattr__(self, "keypoint_skeleton", self.skeleton)
 
 
 def predictions_file_name(recording: Recording | RecordingKey) -> str:
@@ -85,7 +93,8 @@ def write_predictions(
     """Write the predicted poses of one recording, all or nothing.
 
     ``numpy.load(path)`` reads the file without pickle: ``poses_3d``, ``keypoints_2d`` and ``metadata``, a JSON text
-    with skeleton, joint names, parents, unit, frame, frame rate, subject, action, view, camera and model.
+    with skeleton, joint names, parents, unit, frame, frame rate, subject, action, view, camera and model; where the
+    keypoints have other joints than the poses also their skeleton and joint names.
 
     Args:
         path: The file to write, in a folder of predictions under the name :func:`predictions_file_name` gives.
@@ -120,6 +129,9 @@ def write_predictions(
         "camera": None if recording.camera is None else recording.camera.to_dict(),
         "model": model,
     }
+    seen = recording.keypoint_skeleton
+    if seen != skeleton:
+        metadata |= {"keypoint_skeleton": seen.name, "keypoint_joint_names": list(seen.joint_names)}
     text = json.dumps(metadata, ensure_ascii=False, allow_nan=False)
     write_npz(
         path, {"poses_3d": poses, "keypoints_2d": recording.keypoints_2d.astype(np.float32), "metadata": np.array(text)}
@@ -141,16 +153,11 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
     """
     content = read_npz(path)
     metadata = _read_metadata(path, content)
-    try:
-        skeleton = get_skeleton(metadata["skeleton"])
-    except (LiftposeError, KeyError) as error:
-        raise LiftposeError(
-            f"{path}: expected a skeleton that is known here, found {metadata['skeleton']!r}"
-        ) from error
-    if metadata["joint_names"] != list(skeleton.joint_names):
-        raise LiftposeError(f"{path}: expected the joints of {skeleton.name}, found {metadata['joint_names']}")
+    skeleton = _known_skeleton(path, metadata["skeleton"], metadata["joint_names"])
+    other = metadata.get("keypoint_skeleton")
+    seen = skeleton if other is None else _known_skeleton(path, other, metadata.get("keypoint_joint_names"))
     poses = _read_array(path, content, "poses_3d", (len(skeleton), 3))
-    keypoints = _read_array(path, content, "keypoints_2d", (len(skeleton), 2))
+    keypoints = _read_array(path, content, "keypoints_2d", (len(seen), 2))
     if len(poses) != len(keypoints):
         raise LiftposeError(
             f"{path}: expected as many frames of poses as of keypoints, found {len(poses)} and {len(keypoints)}"
@@ -166,7 +173,19 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
         keypoints_2d=keypoints,
         camera=None if camera is None else Camera.from_dict(camera, f"{path}: camera"),
         model=metadata["model"],
+        keypoint_skeleton=seen,
     )
+
+
+def _known_skeleton(path: str | os.PathLike[str], name: Any, joint_names: Any) -> Skeleton:
+    """Return the skeleton of that name, if its joints are those of the file."""
+    try:
+        skeleton = get_skeleton(str(name))
+    except (LiftposeError, KeyError) as error:
+        raise LiftposeError(f"{path}: expected a skeleton that is known here, found {name!r}") from error
+    if joint_names != list(skeleton.joint_names):
+        raise LiftposeError(f"{path}: expected the joints of {skeleton.name}, found {joint_names}")
+    return skeleton
 
 
 def _safe(name: str) -> str:

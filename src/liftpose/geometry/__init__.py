@@ -4,6 +4,7 @@ Everything here runs in float32 or float64, whatever autocast says.
 """
 
 from liftpose.geometry.alignment import Similarity, rigid_alignment, similarity_alignment
+from liftpose.geometry.calibration_fit import IntrinsicsFit, fit_intrinsics
 from liftpose.geometry.camera import Camera
 from liftpose.geometry.distortion import (
     DISTORTION_MODELS,
@@ -14,6 +15,7 @@ from liftpose.geometry.distortion import (
     undistort,
 )
 from liftpose.geometry.h36m_calibration import H36M_CAMERA_IDS, H36M_CAMERA_SUBJECTS, h36m_cameras
+from liftpose.geometry.humaneva_calibration import HUMANEVA_CAMERA_IDS, HUMANEVA_CAMERA_SUBJECTS, humaneva_cameras
 from liftpose.geometry.kinematics import dh_transform, forward_kinematics, forward_kinematics_17, joint_limits
 from liftpose.geometry.precision import full_precision
 from liftpose.geometry.rotations import (
@@ -39,8 +41,11 @@ __all__ = [
     "DISTORTION_MODELS",
     "H36M_CAMERA_IDS",
     "H36M_CAMERA_SUBJECTS",
+    "HUMANEVA_CAMERA_IDS",
+    "HUMANEVA_CAMERA_SUBJECTS",
     "Camera",
     "DistortionModel",
+    "IntrinsicsFit",
     "Similarity",
     "axis_angle_to_matrix",
     "denormalize_screen",
@@ -49,10 +54,12 @@ __all__ = [
     "distort_h36m",
     "distort_opencv",
     "euler_to_matrix",
+    "fit_intrinsics",
     "forward_kinematics",
     "forward_kinematics_17",
     "full_precision",
     "h36m_cameras",
+    "humaneva_cameras",
     "intrinsic_vector",
     "joint_limits",
     "matrix_product",

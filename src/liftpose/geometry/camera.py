@@ -28,7 +28,8 @@ class Camera:
         R: (*batch, 3, 3) rotation from world to camera frame.
         t: (*batch, 3) metres, position of the world's origin in the camera frame (not the centre of the camera).
         intrinsics: (*batch, 3, 3) pixels, the matrix K with last row (0, 0, 1). The upper left 2 x 2 block may be any:
-            the camera of a rotated crop has an entry below the diagonal.
+            the camera of a rotated crop has an entry below the diagonal. NaN where they are unknown, as for HumanEva:
+            such a camera can move points between the frames but not project them.
         distortion: (*batch, 5) coefficients in the order of the model; ignored by ``"none"``.
         distortion_model: ``"none"``, ``"h36m"`` (k1, k2, k3, t0, t1) or ``"opencv"`` (k1, k2, p1, p2, k3).
         image_size: (*batch, 2) width and height in pixels.
@@ -78,13 +79,28 @@ class Camera:
         return self.R.device
 
     @property
+    def has_intrinsics(self) -> bool:
+        """Whether the intrinsics of all cameras of the batch are known."""
+        return not bool(self.intrinsics.isnan().any())
+
+    def _check_intrinsics(self) -> None:
+        """Refuse to project without intrinsics; on a GPU, where looking would wait for all that is queued, NaN come."""
+        if self.device.type == "cpu" and not self.has_intrinsics:
+            raise ValueError("camera: expected known intrinsics, found none; it can only move points between frames")
+
+    @property
     def center(self) -> Tensor:
         """(*batch, 3) metres, world frame: position of the camera."""
         return -rotate(self.R.mT, self.t)
 
     @property
     def projection_matrix(self) -> Tensor:
-        """(*batch, 3, 4) P = K [R | t]: homogeneous world points (metres) to undistorted homogeneous pixels."""
+        """(*batch, 3, 4) P = K [R | t]: homogeneous world points (metres) to undistorted homogeneous pixels.
+
+        Raises:
+            ValueError: The intrinsics are unknown.
+        """
+        self._check_intrinsics()
         return matrix_product(self.intrinsics, torch.cat((self.R, self.t.unsqueeze(-1)), dim=-1))
 
     def __len__(self) -> int:
@@ -187,7 +203,7 @@ class Camera:
             (*batch, ..., 2) pixels; a point outside the image gets a pixel outside ``image_size``.
 
         Raises:
-            ValueError: The points have fewer dimensions than the batch.
+            ValueError: The points have fewer dimensions than the batch, or the intrinsics are unknown.
         """
         ray = points_camera[..., :2] / points_camera[..., 2:]
         bent = distort(ray, self._aligned("distortion", points_camera), self.distortion_model)
@@ -208,7 +224,7 @@ class Camera:
             (*batch, ..., 3) metres, camera frame.
 
         Raises:
-            ValueError: The pixels have fewer dimensions than the batch.
+            ValueError: The pixels have fewer dimensions than the batch, or the intrinsics are unknown.
         """
         ray = self._pixels_to_ray(pixels)
         z = depth.unsqueeze(-1)
@@ -226,18 +242,20 @@ class Camera:
             (*batch, ..., 2) pixels for the matrix :attr:`projection_matrix`.
 
         Raises:
-            ValueError: The pixels have fewer dimensions than the batch.
+            ValueError: The pixels have fewer dimensions than the batch, or the intrinsics are unknown.
         """
         return self._ray_to_pixels(self._pixels_to_ray(pixels))
 
     def _ray_to_pixels(self, ray: Tensor) -> Tensor:
         """Apply the affine part of the intrinsics to (already distorted) rays (*batch, ..., 2)."""
+        self._check_intrinsics()
         matrix = self._aligned("intrinsics", ray)
         x, y = ray.unsqueeze(-2).unbind(-1)
         return x * matrix[..., :2, 0] + y * matrix[..., :2, 1] + matrix[..., :2, 2]
 
     def _pixels_to_ray(self, pixels: Tensor) -> Tensor:
         """Return the undistorted rays (*batch, ..., 2) that are seen at the pixels."""
+        self._check_intrinsics()
         matrix = self._aligned("intrinsics", pixels)
         x, y = (pixels - matrix[..., :2, 2]).unbind(-1)
         a, b, c, d = matrix[..., 0, 0], matrix[..., 0, 1], matrix[..., 1, 0], matrix[..., 1, 1]
@@ -321,7 +339,8 @@ class Camera:
         """Write a single camera as plain lists, the form that the sidecar of a data set holds.
 
         Returns:
-            ``R``, ``t`` (metres), ``intrinsics`` (pixels), ``distortion``, ``distortion_model`` and ``image_size``.
+            ``R``, ``t`` (metres), ``intrinsics`` (pixels; None where they are unknown), ``distortion``,
+            ``distortion_model`` and ``image_size``.
 
         Raises:
             ValueError: A batch of cameras.
@@ -329,6 +348,8 @@ class Camera:
         if self.batch_shape:
             raise ValueError(f"expected a single camera, found a batch of shape {tuple(self.batch_shape)}")
         content: dict[str, Any] = {name: getattr(self, name).tolist() for name in CAMERA_FIELDS}
+        if not self.has_intrinsics:
+            content["intrinsics"] = None
         content["distortion_model"] = self.distortion_model
         return content
 
@@ -337,7 +358,8 @@ class Camera:
         """Read a single camera from plain lists, as :meth:`to_dict` writes them.
 
         Args:
-            content: The six entries of :meth:`to_dict`. ``distortion`` may be empty if the model is ``"none"``.
+            content: The six entries of :meth:`to_dict`. ``distortion`` may be empty if the model is ``"none"``,
+                ``intrinsics`` None where they are unknown.
             where: What messages call it, for example the file and the camera's number.
             dtype: Type of the numbers.
 

@@ -24,6 +24,8 @@ def _read_tensor(content: Mapping[str, Any], name: str, where: str) -> Tensor:
     value = content[name]
     if name == "distortion" and value == [] and content["distortion_model"] == "none":
         value = [0.0] * 5
+    if name == "intrinsics" and value is None:
+        return torch.full(shape, torch.nan, dtype=torch.float64)
     try:
         tensor = torch.tensor(value, dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError):
@@ -41,7 +43,7 @@ def read_camera_fields(content: Mapping[str, Any], where: str) -> dict[str, Tens
         where: What messages call it.
 
     Returns:
-        The tensors of :data:`CAMERA_FIELDS`, float64.
+        The tensors of :data:`CAMERA_FIELDS`, float64; the intrinsics are NaN where they are unknown.
 
     Raises:
         LiftposeError: An entry is missing, unknown, of the wrong shape or not a possible value.
@@ -59,7 +61,8 @@ def read_camera_fields(content: Mapping[str, Any], where: str) -> dict[str, Tens
     # 1e-4 allows for matrices that were written with few digits; metres against millimetres cannot be seen here.
     if (matrix_product(R, R.mT) - torch.eye(3)).abs().max() > 1e-4 or torch.linalg.det(R) < 0:
         raise LiftposeError(f"{where}: expected R to be a rotation matrix, found {R.tolist()}")
-    if K[2].tolist() != [0.0, 0.0, 1.0] or torch.linalg.det(K) <= 0:
+    known = content["intrinsics"] is not None
+    if known and (K[2].tolist() != [0.0, 0.0, 1.0] or torch.linalg.det(K) <= 0):
         raise LiftposeError(
             f"{where}: expected intrinsics with positive focal lengths and last row 0, 0, 1, found {K.tolist()}"
         )

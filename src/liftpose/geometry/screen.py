@@ -141,8 +141,11 @@ def intrinsic_vector(camera: Camera) -> Tensor:
         (*batch, 9) fx, fy, cx, cy, k1, k2, k3, t0, t1.
 
     Raises:
-        ValueError: The distortion model is ``"opencv"``: its coefficients mean something else.
+        ValueError: The distortion model is ``"opencv"``, whose coefficients mean something else, or the intrinsics are
+            unknown.
     """
+    if not camera.has_intrinsics:
+        raise ValueError("camera: expected known intrinsics, found none")
     if camera.distortion_model == "opencv":
         raise ValueError("camera: expected the distortion model h36m or none, found opencv")
     width = camera.image_size[..., :1]

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from liftpose.data.recording import Recording
 from liftpose.data.windows import lifting_windows
 from liftpose.errors import LiftposeError
-from liftpose.models.lifter import Lifter, flip_averaged
+from liftpose.models.lifter import Lifter, flip_averaged, following, predict_windows
 from liftpose.weights.lifters import CONFIG_ENTRY, lifter_weights_of
-from liftpose.weights.rie import load_rie
+from liftpose.weights.published import published_lifter
 from liftpose.weights.torch_files import read_checkpoint
 
 __all__ = ["LoadedLifter", "load_lifter", "predict_poses"]
@@ -48,10 +48,11 @@ class LoadedLifter:
 
 
 def load_lifter(path: str | os.PathLike[str]) -> LoadedLifter:
-    """Build a lifter from a checkpoint that ``liftpose fit`` or the public code of RIE has written.
+    """Build a lifter from a checkpoint that liftpose or the public code of RIE or VideoPose3D has written.
 
-    A checkpoint of liftpose says which network it holds and with which options; those of RIE's authors tell by their
-    shapes. Nothing that lies in the file is run, and only networks of liftpose are built.
+    A checkpoint of liftpose says which network it holds and with which options; the shapes of published weights tell it
+    but for what ``liftpose weights import`` can be told. Nothing that lies in the file is run, and only networks of
+    liftpose are built.
 
     Args:
         path: The checkpoint.
@@ -65,8 +66,10 @@ def load_lifter(path: str | os.PathLike[str]) -> LoadedLifter:
     """
     where = f"--ckpt_path {path}"
     content = read_checkpoint(path)
-    if isinstance(content.get("model_pos"), Mapping):
-        return LoadedLifter(load_rie(path).requires_grad_(False), True, f"RIE of its authors ({path})")
+    published = published_lifter(content, where)
+    if published is not None:
+        lifter = published.build(where).requires_grad_(False)
+        return LoadedLifter(lifter, True, f"{published.system} of its authors ({path})")
     task = _task_options(content, where)
     lifter = _build(task.get("lifter"), where)
     weights = lifter_weights_of(content, where)
@@ -126,8 +129,9 @@ def predict_poses(
     with torch.inference_mode():
         for first in range(0, len(windows), batch_size):
             numbers = torch.arange(first, min(first + batch_size, len(windows)))
-            keypoints = windows.gather(numbers).keypoints_2d.to(state.dtype)
-            pose = flip_averaged(lifter, keypoints) if loaded.flip_test else lifter(keypoints)
+            batch = windows.gather(numbers)
+            predict = flip_averaged if loaded.flip_test else predict_windows
+            pose = predict(lifter, batch.keypoints_2d.to(state.dtype), following(batch.sequence, batch.frame))
             poses.append(pose[:, 0].float().cpu().numpy())
             if progress is not None:
                 progress(int(numbers[-1]) + 1, len(windows))

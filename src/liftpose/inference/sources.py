@@ -109,4 +109,5 @@ def recording_of_predictions(predictions: Predictions) -> Recording:
         fps=predictions.fps,
         keypoints_2d=predictions.keypoints_2d,
         camera=predictions.camera,
+        keypoint_skeleton=predictions.keypoint_skeleton,
     )

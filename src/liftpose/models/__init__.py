@@ -5,5 +5,6 @@ from __future__ import annotations
 from liftpose.models.lifter import Lifter
 from liftpose.models.linear import LinearLifter, MeanPose
 from liftpose.models.rie import RIE
+from liftpose.models.videopose import VideoPose
 
-__all__ = ["RIE", "Lifter", "LinearLifter", "MeanPose"]
+__all__ = ["RIE", "Lifter", "LinearLifter", "MeanPose", "VideoPose"]

@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 NEGATIVE_SLOPE = 0.2
-"""Slope below zero of every leaky ReLU."""
+"""Slope below zero of every leaky ReLU of RIE."""
 
 
 def dropout(features: Tensor, p: float) -> Tensor:
@@ -161,17 +161,27 @@ class BranchNorm(nn.Module):
         p: Probability with which dropout sets an element to zero in training.
         momentum: Weight of the newest batch in the running statistics.
         eps: Added to the variance.
+        slope: Slope below zero of the leaky ReLU; 0 makes it a plain one.
     """
 
     running_mean: Tensor
     running_var: Tensor
     num_batches_tracked: Tensor
 
-    def __init__(self, branches: int, channels: int, p: float, momentum: float = 0.1, eps: float = 1e-5) -> None:
+    def __init__(
+        self,
+        branches: int,
+        channels: int,
+        p: float,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+        slope: float = NEGATIVE_SLOPE,
+    ) -> None:
         super().__init__()
         self.p = p
         self.momentum = momentum
         self.eps = eps
+        self.slope = slope
         self.weight = nn.Parameter(torch.ones(branches, channels))
         self.bias = nn.Parameter(torch.zeros(branches, channels))
         self.register_buffer("running_mean", torch.zeros(branches, channels))
@@ -217,10 +227,10 @@ class BranchNorm(nn.Module):
         scale = weight * torch.rsqrt(var + self.eps)
         shift = bias - mean * scale
         if torch.is_grad_enabled():
-            activated = F.leaky_relu_(torch.addcmul(shift[:, None], features, scale[:, None]), NEGATIVE_SLOPE)
+            activated = F.leaky_relu_(torch.addcmul(shift[:, None], features, scale[:, None]), self.slope)
             return activated if residual is None else residual + activated
         # In place: on a CPU, fresh memory for large activations costs more than what is computed into it.
-        activated = F.leaky_relu_(features.mul_(scale[:, None]).add_(shift[:, None]), NEGATIVE_SLOPE)
+        activated = F.leaky_relu_(features.mul_(scale[:, None]).add_(shift[:, None]), self.slope)
         return activated if residual is None else activated.add_(residual)
 
     def _train(
@@ -229,13 +239,12 @@ class BranchNorm(nn.Module):
         compiled = torch.compiler.is_compiling()  # a compiler joins the layers itself
         if features.device.type == "cpu" and not (compiled or torch.is_autocast_enabled("cpu")):
             statistics = Statistics(mean, var, self.momentum, self.eps)
-            return normalise_activate_drop(features, weight, bias, statistics, NEGATIVE_SLOPE, self.p, residual)
+            return normalise_activate_drop(features, weight, bias, statistics, self.slope, self.p, residual)
         # torch has no batch normalisation for this layout that does not copy it first.
         branches = zip(features.unbind(), mean.unbind(), var.unbind(), weight.unbind(), bias.unbind(), strict=True)
-        normalised = torch.stack(
-            [F.batch_norm(*branch, training=True, momentum=self.momentum, eps=self.eps) for branch in branches]
-        )
-        activated = dropout(F.leaky_relu_(normalised, NEGATIVE_SLOPE), self.p)
+        each = [F.batch_norm(*branch, training=True, momentum=self.momentum, eps=self.eps) for branch in branches]
+        normalised = torch.stack(each) if len(each) > 1 else each[0][None]
+        activated = dropout(F.leaky_relu_(normalised, self.slope), self.p)
         return activated if residual is None else residual + activated
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from liftpose.errors import LiftposeError
 from liftpose.skeletons import Skeleton, mirror
 
-__all__ = ["Lifter", "flip_averaged"]
+__all__ = ["Lifter", "flip_averaged", "following", "join_windows", "predict_windows"]
 
 
 class Lifter(nn.Module):
@@ -64,6 +64,21 @@ class Lifter(nn.Module):
             if name in other and other[name] != value:
                 raise LiftposeError(f"{where}: expected a lifter with {name} {value}, found {other[name]}")
 
+    def as_sequence(self, keypoints_2d: Tensor, follows: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Lay the windows of an evaluation out as one sequence, where that saves work.
+
+        A lifter whose intermediate results are the same in overlapping windows, and which takes sequences longer than a
+        window, overrides this.
+
+        Args:
+            keypoints_2d: (B, T, J, 2) windows.
+            follows: (B,) bool from :func:`following`.
+
+        Returns:
+            What :func:`join_windows` does, or None where nothing is saved.
+        """
+        return None
+
     def load_previous_stage(self, state_dict: Mapping[str, Tensor]) -> None:
         """Take over the weights that this stage of training starts from.
 
@@ -89,16 +104,82 @@ class Lifter(nn.Module):
                 module.momentum = momentum
 
 
-def flip_averaged(lifter: Lifter, keypoints_2d: Tensor) -> Tensor:
+def following(sequence: Tensor, frame: Tensor) -> Tensor:
+    """Tell which windows are one frame on from the window before them, as almost all are in an evaluation.
+
+    Args:
+        sequence: (B,) numbers of the windows' sequences.
+        frame: (B,) their frames within the sequence.
+
+    Returns:
+        (B,) bool; that of the first window is False.
+
+    Example:
+        >>> following(torch.tensor([0, 0, 1, 1]), torch.tensor([7, 8, 0, 2])).tolist()
+        [False, True, False, False]
+    """
+    follows = torch.zeros_like(sequence, dtype=torch.bool)
+    follows[1:] = (sequence[1:] == sequence[:-1]) & (frame[1:] == frame[:-1] + 1)
+    return follows
+
+
+def join_windows(keypoints_2d: Tensor, follows: Tensor) -> tuple[Tensor, Tensor]:
+    """Lay windows out as one sequence in which neighbours share their frames.
+
+    Args:
+        keypoints_2d: (B, T, J, 2) windows.
+        follows: (B,) bool, whether a window is one frame on from the window before it.
+
+    Returns:
+        (N, J, 2) frames: all of a window that does not follow another, the last one of each that does; and (B,) where
+        in it each window begins.
+
+    Example:
+        >>> windows = torch.tensor([[1.0, 2, 3], [2, 3, 4], [7, 8, 9]])[..., None, None]
+        >>> frames, places = join_windows(windows, torch.tensor([False, True, False]))
+        >>> frames.flatten().tolist(), places.tolist()
+        ([1.0, 2.0, 3.0, 4.0, 7.0, 8.0, 9.0], [0, 1, 4])
+    """
+    length = keypoints_2d.shape[1]
+    new = (~follows)[:, None].expand(-1, length).clone()
+    new[:, -1] = True
+    return keypoints_2d[new], new.sum(1).cumsum(0) - length
+
+
+def predict_windows(lifter: Lifter, keypoints_2d: Tensor, follows: Tensor | None = None) -> Tensor:
+    """Predict the poses of windows, what overlapping windows share once where the lifter can.
+
+    Args:
+        lifter: The network.
+        keypoints_2d: (B, T, J, 2) normalised screen coordinates.
+        follows: (B,) bool from :func:`following`, or None where it is not known.
+
+    Returns:
+        (B, 1, J, 3) metres relative to the root, camera frame.
+    """
+    joined = None if follows is None else lifter.as_sequence(keypoints_2d, follows)
+    if joined is None:
+        poses: Tensor = lifter(keypoints_2d)
+        return poses
+    frames, places = joined
+    of_all: Tensor = lifter(frames[None])
+    return of_all[0, places, None]
+
+
+def flip_averaged(lifter: Lifter, keypoints_2d: Tensor, follows: Tensor | None = None) -> Tensor:
     """Predict poses, averaged with those of the mirrored windows (Pavllo et al., CVPR 2019, test-time augmentation).
 
     Args:
         lifter: The network.
         keypoints_2d: (B, T, J, 2) normalised screen coordinates.
+        follows: (B,) bool from :func:`following`, or None where it is not known.
 
     Returns:
         (B, 1, J, 3) metres relative to the root, camera frame.
     """
-    both: Tensor = lifter(torch.cat((keypoints_2d, mirror(keypoints_2d, lifter.keypoint_skeleton))))
+    joined = None if follows is None else lifter.as_sequence(keypoints_2d, follows)
+    sequences = keypoints_2d if joined is None else joined[0][None]
+    both: Tensor = lifter(torch.cat((sequences, mirror(sequences, lifter.keypoint_skeleton))))
     straight, mirrored = both.chunk(2)
-    return (straight + mirror(mirrored, lifter.skeleton)) / 2
+    poses = (straight + mirror(mirrored, lifter.skeleton)) / 2
+    return poses if joined is None else poses[0, joined[1], None]

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from liftpose.errors import LiftposeError
-from liftpose.models.branch_ops import strided_conv
-from liftpose.models.branches import BranchConv, BranchFCBlocks, BranchLinear, BranchNorm, PartConv, PartLinear
+from liftpose.models.branches import BranchFCBlocks, BranchLinear, BranchNorm, PartConv, PartLinear
 from liftpose.models.lifter import Lifter
 from liftpose.models.rie_columns import joint_columns, part_columns, raw_columns
 from liftpose.models.rie_state import describe_state_dict, differences, require_same_shapes
+from liftpose.models.temporal import TemporalBlock, check_filter_widths, check_probabilities, check_sizes
 from liftpose.skeletons import PARTS, Skeleton, get_skeleton
 
 __all__ = ["RIE", "CurrentFrame", "relative_encoding"]
@@ -96,10 +96,13 @@ class RIE(Lifter):
         self.filter_widths = tuple(filter_widths)
         self.stage = stage
         self.causal = causal
-        _check_arguments(
-            self.filter_widths, stage, current, channels=channels, latent_dim=latent_dim, hidden_dim=hidden_dim
-        )
-        _check_probabilities(dropout=dropout, fc_dropout=fc_dropout)
+        check_filter_widths(self.filter_widths)
+        if stage not in (1, 2, 3):
+            raise LiftposeError(f"stage: expected 1, 2 or 3, found {stage}")
+        if current not in get_args(CurrentFrame):
+            raise LiftposeError(f"current: expected one of {', '.join(get_args(CurrentFrame))}, found {current}")
+        check_sizes(channels=channels, latent_dim=latent_dim, hidden_dim=hidden_dim)
+        check_probabilities(dropout=dropout, fc_dropout=fc_dropout)
         parts = _checked_parts(self.skeleton)
 
         self.receptive_field = prod(self.filter_widths)
@@ -273,7 +276,7 @@ class _LocalEncoder(nn.Module):
         self.expand = PartConv(in_channels, filter_widths[0], channels)
         self.expand_norm = BranchNorm(branches, channels, dropout)
         self.blocks = nn.ModuleList(
-            _TemporalBlock(branches, width, channels, causal, dropout) for width in filter_widths[1:]
+            TemporalBlock(branches, width, channels, causal, dropout) for width in filter_widths[1:]
         )
         self.shrink = BranchLinear(branches, channels, latent_dim)
 
@@ -294,32 +297,6 @@ class _LocalEncoder(nn.Module):
             hidden = block(hidden)
         result: Tensor = self.shrink(torch.cat(hidden))
         return result
-
-
-class _TemporalBlock(nn.Module):
-    """Joins each ``width`` successive frames into one; one of them is carried past as the residual."""
-
-    def __init__(self, branches: int, width: int, channels: int, causal: bool, dropout: float) -> None:
-        super().__init__()
-        self.width = width
-        # In a causal model the current frame is the last one of every group, and the residual follows it.
-        self.carried = width - 1 if causal else width // 2
-        self.conv = BranchConv(branches, width, channels, channels)
-        self.conv_norm = BranchNorm(branches, channels, dropout)
-        self.mix = BranchConv(branches, 1, channels, channels)
-        self.mix_norm = BranchNorm(branches, channels, dropout)
-
-    def forward(self, pieces: list[Tensor]) -> list[Tensor]:
-        """Map pieces of (parts, rows * width, C) to pieces of (parts, rows, C)."""
-        size = len(self.conv.weight) // len(pieces)
-        joined = [
-            strided_conv(piece, weight, self.carried)
-            for piece, weight in zip(pieces, torch.split(self.conv.weight, size), strict=True)
-        ]
-        hidden = self.conv_norm.each([convolved for convolved, _ in joined])
-        weights = torch.split(self.mix.weight.flatten(1, 2), size)
-        mixed = [torch.bmm(piece, weight) for piece, weight in zip(hidden, weights, strict=True)]
-        return self.mix_norm.each(mixed, [carried for _, carried in joined])
 
 
 def relative_encoding(keypoints_2d: Tensor, root: int, current_frame: int) -> Tensor:
@@ -344,26 +321,6 @@ def relative_encoding(keypoints_2d: Tensor, root: int, current_frame: int) -> Te
     positional = keypoints_2d - keypoints_2d[:, :, root : root + 1]
     temporal = keypoints_2d - keypoints_2d[:, current_frame : current_frame + 1]
     return torch.cat([keypoints_2d, positional, temporal], dim=2)
-
-
-def _check_arguments(filter_widths: tuple[int, ...], stage: int, current: str, **sizes: int) -> None:
-    """Raise LiftposeError for the first constructor argument that is out of range."""
-    if not filter_widths or any(width < 1 or width % 2 == 0 for width in filter_widths):
-        raise LiftposeError(f"filter_widths: expected odd positive numbers, found {filter_widths}")
-    if stage not in (1, 2, 3):
-        raise LiftposeError(f"stage: expected 1, 2 or 3, found {stage}")
-    if current not in get_args(CurrentFrame):
-        raise LiftposeError(f"current: expected one of {', '.join(get_args(CurrentFrame))}, found {current}")
-    for name, size in sizes.items():
-        if size < 1:
-            raise LiftposeError(f"{name}: expected at least 1, found {size}")
-
-
-def _check_probabilities(**probabilities: float) -> None:
-    """Raise LiftposeError for the first probability of dropout that is out of range."""
-    for name, p in probabilities.items():
-        if not 0 <= p < 1:
-            raise LiftposeError(f"{name}: expected a probability of at least 0 and below 1, found {p}")
 
 
 def _checked_parts(skeleton: Skeleton) -> dict[str, tuple[int, ...]]:

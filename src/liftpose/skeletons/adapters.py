@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from liftpose.errors import LiftposeError
 from liftpose.skeletons.skeleton import Array, Skeleton, join_joints, split_joints
 from liftpose.skeletons.tables import (
@@ -169,6 +171,8 @@ def adapt(array: Array, source: Skeleton, target: Skeleton) -> Array:
     """
     rows = get_adapter(source, target).rows
     source.check(array, "array to adapt")
+    if isinstance(array, np.ndarray) and all(len(row) == 1 for row in rows):
+        return array.take([row[0] for row in rows], axis=-2)
     joints = split_joints(array)
     return join_joints([_mean([joints[j] for j in row]) for row in rows])
 

@@ -14,7 +14,7 @@ from liftpose.data.windows import WindowBatch
 from liftpose.errors import LiftposeError
 from liftpose.losses import mpjpe_loss
 from liftpose.metrics import MPJPE, PMPJPE, EvaluationResult, PoseEvaluation, action_table
-from liftpose.models.lifter import Lifter, flip_averaged
+from liftpose.models.lifter import Lifter, flip_averaged, following, predict_windows
 from liftpose.tasks.base import BaseTask
 from liftpose.weights import IDENTITY_ENTRY, read_lifter_weights
 
@@ -34,16 +34,16 @@ class LiftingTask(BaseTask):
 
     Args:
         lifter: The network.
-        init_from: Checkpoint of the stage before: one of liftpose's or of the authors' own. Has to be given where the
-            lifter's stage is above 1; ``null`` says outright that the stage starts from random weights. Not read when a
-            run is resumed or evaluated.
+        init_from: Checkpoint of the stage before: one of liftpose's or a file of the public code. Has to be given where
+            the lifter's stage is above 1; ``null`` says outright that the stage starts from random weights. Not read
+            when a run is resumed or evaluated.
         freeze: Names of the lifter's submodules whose parameters are not trained. ``[encoders]`` stands for all its
             encoders.
         freeze_statistics: Whether the frozen parts also run in evaluation mode. As published (false) their dropout
             stays active and the running statistics of their batch normalisation keep moving.
         learning_rate: Learning rate of the first epoch.
         learning_rate_decay: Factor between the learning rates of one epoch and the next.
-        weight_decay: Decoupled weight decay of AdamW.
+        weight_decay: Decoupled weight decay of AdamW; without it (0) AdamW is Adam, the optimiser of Pavllo et al.
         batchnorm_momentum_decay: Factor by which the momentum of the encoders' batch normalisation has fallen at the
             end of the run; 1 keeps it constant.
         flip_test: Whether validation, test and prediction average the prediction with that of the mirrored window.
@@ -248,20 +248,32 @@ class LiftingTask(BaseTask):
         self.train_mpjpe.reset()
 
     # ---------------------------------------------------------------------------------------------------- evaluation
-    def predict(self, keypoints_2d: Tensor) -> Tensor:
+    def predict(self, keypoints_2d: Tensor, follows: Tensor | None = None) -> Tensor:
         """Predict poses, averaged with those of the mirrored windows where ``flip_test`` says so.
 
         Args:
             keypoints_2d: (B, T, J, 2) normalised screen coordinates.
+            follows: (B,) bool, whether a window is one frame on from the window before it; None where that is not
+                known.
 
         Returns:
             (B, 1, J, 3) metres relative to the root, camera frame.
         """
         keypoints_2d = keypoints_2d.to(self.dtype)  # that of the trainer's precision: windows are gathered in float32
         if self.flip_test:
-            return flip_averaged(self.lifter, keypoints_2d)
-        plain: Tensor = self.lifter(keypoints_2d)
-        return plain
+            return flip_averaged(self.lifter, keypoints_2d, follows)
+        return predict_windows(self.lifter, keypoints_2d, follows)
+
+    def predict_batch(self, batch: WindowBatch) -> Tensor:
+        """Predict the poses of a batch of an evaluation, in which most windows follow each other.
+
+        Args:
+            batch: Windows.
+
+        Returns:
+            (B, 1, J, 3) metres relative to the root, camera frame.
+        """
+        return self.predict(batch.keypoints_2d, following(batch.sequence, batch.frame))
 
     def target(self, batch: WindowBatch) -> Tensor:
         """Return the true poses of a batch: (B, 1, J, 3) metres relative to the root, camera frame.
@@ -275,7 +287,7 @@ class LiftingTask(BaseTask):
 
     def validation_step(self, batch: WindowBatch, batch_idx: int) -> None:
         """Add a batch to the validation error."""
-        prediction, target = self.predict(batch.keypoints_2d), self.target(batch)
+        prediction, target = self.predict_batch(batch), self.target(batch)
         self.val_mpjpe.update(prediction, target)
         self.val_p_mpjpe.update(prediction, target)
 
@@ -294,7 +306,7 @@ class LiftingTask(BaseTask):
 
     def test_step(self, batch: WindowBatch, batch_idx: int) -> None:
         """Add a batch to the papers' table."""
-        prediction, target = self.predict(batch.keypoints_2d), self.target(batch)
+        prediction, target = self.predict_batch(batch), self.target(batch)
         self.evaluation.update(prediction[:, 0], target[:, 0], batch.sequence, batch.frame)
 
     def on_test_epoch_end(self) -> None:
@@ -310,4 +322,4 @@ class LiftingTask(BaseTask):
         Returns:
             (B, J, 3) metres relative to the root in the camera frame, (B,) numbers of the recordings, (B,) frames.
         """
-        return self.predict(batch.keypoints_2d)[:, 0], batch.sequence, batch.frame
+        return self.predict_batch(batch)[:, 0], batch.sequence, batch.frame

@@ -46,6 +46,8 @@ class _Person:
     points: Points
     depth: Points | None
     shadows: Points | None
+    bones: NDArray[np.int_]
+    colours: list[str]
 
 
 class Film:
@@ -69,8 +71,6 @@ class Film:
         self.scene = scene
         self._unit = min(height / _REFERENCE, width / _NARROW)
         self._panel = (width, height)
-        self._colours = bone_colours(scene.skeleton)
-        self._bones = np.array(scene.skeleton.bones)
         margin, header = self._px(_MARGIN), self._px(_HEADER)
         names = [
             name
@@ -135,14 +135,18 @@ class Film:
     def _place_people(self) -> dict[str, _Person]:
         """Find the pixels of all joints in all frames."""
         people: dict[str, _Person] = {}
+        poses_in = np.array(self.scene.skeleton.bones), bone_colours(self.scene.skeleton)
+        keypoints_in = np.array(self.scene.keypoint_skeleton.bones), bone_colours(self.scene.keypoint_skeleton)
         for name, box in self._boxes.items():
             corner = np.array([box.left, box.top], dtype=np.float64)
             poses = {"Prediction": self.scene.prediction, "Truth": self.scene.truth}.get(name)
             if poses is None or self._stage is None:
-                people[name] = _Person(box, self._keypoint_pixels(self.scene.keypoints_2d) + corner, None, None)
+                points = self._keypoint_pixels(self.scene.keypoints_2d) + corner
+                people[name] = _Person(box, points, None, None, *keypoints_in)
             else:
                 points, depth = self._stage.place(poses)
-                people[name] = _Person(box, points + corner, depth, self._stage.shadows(poses) + corner)
+                shadows = self._stage.shadows(poses) + corner
+                people[name] = _Person(box, points + corner, depth, shadows, *poses_in)
         return people
 
     def _fit_keypoints(self, keypoints: Points, whole_picture: bool) -> tuple[tuple[float, float], float]:
@@ -227,7 +231,7 @@ class Film:
                 if not self._stage.is_still:
                     self._draw_floor(self._stage, box, frame)
                     self._name(name)
-                shadow = person.shadows[frame][self._bones]
+                shadow = person.shadows[frame][person.bones]
                 self._raster.lines(shadow, _SHADOW, 1.2 * _BONE * self._unit, box)
             if name == "Input" and over_picture:
                 self._draw_halo(person, frame)
@@ -251,20 +255,20 @@ class Film:
 
     def _draw_halo(self, person: _Person, frame: int) -> None:
         """Draw white lines under the bones, so that dark ones are seen over a dark picture."""
-        self._raster.lines(person.points[frame][self._bones], PAPER, (_BONE + _RIM) * self._unit, person.box)
+        self._raster.lines(person.points[frame][person.bones], PAPER, (_BONE + _RIM) * self._unit, person.box)
 
     def _draw_person(self, person: _Person, frame: int, rim: bool) -> None:
         """Draw bones, far ones first, each with a rim in the colour of the panel where it passes before another."""
         points = person.points[frame]
-        order = list(range(len(self._bones)))
+        order = list(range(len(person.bones)))
         if person.depth is not None:
-            depth = person.depth[frame][self._bones].sum(1)
+            depth = person.depth[frame][person.bones].sum(1)
             order = [int(place) for place in np.argsort(-depth, kind="stable")]
         for place in order:
-            ends = points[self._bones[place]]
+            ends = points[person.bones[place]]
             if rim and person.depth is not None:
                 self._raster.lines((_SHORTER @ ends)[None], _PANEL, (_BONE + _RIM) * self._unit, person.box)
-            colour = self._colours[int(self._bones[place, 1])]
+            colour = person.colours[int(person.bones[place, 1])]
             self._raster.lines(ends[None], colour, _BONE * self._unit, person.box)
 
     def _draw_progress(self, frame: int) -> None:

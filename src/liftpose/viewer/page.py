@@ -88,6 +88,8 @@ def _about(scene: Scene, model: str) -> str:
         f"{count} frame{'s' if count != 1 else ''} at {scene.fps:.4g} per second",
         f"{len(scene.skeleton)} joints ({scene.skeleton.name})",
     ]
+    if scene.keypoints_2d is not None and scene.keypoint_skeleton != scene.skeleton:
+        parts.append(f"{len(scene.keypoint_skeleton)} keypoints ({scene.keypoint_skeleton.name})")
     if scene.prediction is not None or scene.truth is not None:
         parts.append("lengths in metres, a floor line every 0.5 m")
     if scene.errors_mm is not None:
@@ -111,6 +113,8 @@ def _content(scene: Scene) -> dict[str, Any]:
         "parents": list(scene.skeleton.parents),
         "joints": list(scene.skeleton.joint_names),
         "sides": bone_sides(scene.skeleton),
+        "keypointParents": list(scene.keypoint_skeleton.parents),
+        "keypointSides": bone_sides(scene.keypoint_skeleton),
         "azimuth": scene.azimuth,
         "imageSize": None if scene.image_size is None else [round(side) for side in scene.image_size],
         "keypoints": None if scene.keypoints_2d is None else _pack(scene.keypoints_2d),

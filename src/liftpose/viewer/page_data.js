@@ -7,7 +7,9 @@ const NEAREST = 0.4; // metres: what is closer to the eye is not drawn
 const element = (id) => document.getElementById(id);
 const data = JSON.parse(element("poses").textContent);
 const frames = data.frames;
-const bones = data.parents.map((parent, joint) => [parent, joint]).filter(([parent]) => parent >= 0);
+const bonesOf = (parents) => parents.map((parent, joint) => [parent, joint]).filter(([parent]) => parent >= 0);
+const bones = bonesOf(data.parents);
+const keypointBones = bonesOf(data.keypointParents); // a detector may know other joints than the poses have
 
 function bytes(text) {
   const raw = atob(text);

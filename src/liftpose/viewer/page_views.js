@@ -192,12 +192,12 @@ function drawFlat() {
     flat.pen.strokeRect(x0 - scale / 2, y0 - scale / 2, scale * data.imageSize[0], scale * data.imageSize[1]);
   }
   flat.pen.lineCap = "round";
-  const at = 2 * joints * frame();
-  for (const [a, b] of bones) {
+  const at = 2 * data.keypointParents.length * frame();
+  for (const [a, b] of keypointBones) {
     const [i, j] = [at + 2 * a, at + 2 * b];
     if (Number.isNaN(keypoints[i]) || Number.isNaN(keypoints[j])) continue;
     const ends = [keypoints[i] * scale + x0, keypoints[i + 1] * scale + y0, keypoints[j] * scale + x0, keypoints[j + 1] * scale + y0];
-    flat.line(...ends, colours[data.sides[b]], Math.max(2.5, Math.min(flat.width, flat.height) / 75));
+    flat.line(...ends, colours[data.keypointSides[b]], Math.max(2.5, Math.min(flat.width, flat.height) / 75));
   }
 }
 

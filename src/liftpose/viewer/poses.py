@@ -64,6 +64,7 @@ def draw_sequence(
     frames: int = 8,
     fps: float | None = None,
     image_size: tuple[float, float] | None = None,
+    keypoint_skeleton: Skeleton | None = None,
 ) -> Figure:
     """Draw moments of a sequence side by side: keypoints, predicted pose, true pose, and both poses from the side.
 
@@ -73,9 +74,9 @@ def draw_sequence(
     Args:
         prediction: (N, J, 3) metres, camera frame (x right, y down, z forward) relative to the root.
         truth: (N, J, 3), same unit and frame, or None where it is not known; its row is then left out.
-        keypoints_2d: (N, J, 2) pixels, or None to leave the row out. Joints that are not finite are not drawn, here and
+        keypoints_2d: (N, K, 2) pixels, or None to leave the row out. Joints that are not finite are not drawn, here and
             in the poses.
-        skeleton: The joint order of all three.
+        skeleton: The joint order of the poses, and of the keypoints unless ``keypoint_skeleton`` says another.
         title: A line above the picture.
         label: What the first poses are, at the left of their rows.
         errors_mm: N errors in millimetres, written under the predicted poses. None writes the mean per-joint error
@@ -84,6 +85,7 @@ def draw_sequence(
         fps: Frames per second, to write the time of each moment; without it its frame number is written, from 0.
         image_size: (width, height) in pixels: the keypoint panels show the whole image. Without it they follow the
             person.
+        keypoint_skeleton: The joint order of the keypoints where it is not that of the poses.
 
     Returns:
         The figure. Its axes are labelled ``<row>/<column>``, rows being "input", "prediction", "truth" and "both", or
@@ -98,7 +100,8 @@ def draw_sequence(
             f"expected one frame of shape (N, J, 3) or more, found shape {poses.shape} and frames={frames}"
         )
     true_poses = None if truth is None else _companion(truth, skeleton, 3, "truth", len(poses))
-    keypoints = None if keypoints_2d is None else _companion(keypoints_2d, skeleton, 2, "keypoints_2d", len(poses))
+    seen = skeleton if keypoint_skeleton is None else keypoint_skeleton
+    keypoints = None if keypoints_2d is None else _companion(keypoints_2d, seen, 2, "keypoints_2d", len(poses))
     errors = _errors_mm(poses, true_poses, errors_mm)
 
     shown = np.unique(np.linspace(0, len(poses) - 1, min(frames, len(poses))).round().astype(int))
@@ -118,10 +121,10 @@ def draw_sequence(
     headings = [f"frame {frame}" if fps is None else f"{frame / fps:.2f} s" for frame in shown]
 
     sheet = Sheet(rows, headings, title, panel_width=1.25)
-    colours = bone_colours(skeleton)
+    colours = bone_colours(seen)
     for column, frame in enumerate(shown):
         if keypoints is not None:
-            draw_bones(sheet.panels[f"input/{column}"], keypoints[frame], skeleton, colours=colours, width=_BONE)
+            draw_bones(sheet.panels[f"input/{column}"], keypoints[frame], seen, colours=colours, width=_BONE)
         _draw_view(sheet.panels[f"prediction/{column}"], poses[column], skeleton, _TURNED)
         if true_poses is None:
             _draw_view(sheet.panels[f"side/{column}"], poses[column], skeleton, _SIDE)

@@ -41,9 +41,10 @@ class Scene:
         subject: Name of the person.
         action: Full name of the take.
         view: Index of the camera.
-        skeleton: Joint order of all arrays.
+        skeleton: Joint order of the poses.
+        keypoint_skeleton: Joint order of the keypoints.
         fps: Frames per second.
-        keypoints_2d: (N, J, 2) pixels, or None.
+        keypoints_2d: (N, K, 2) pixels, K joints of their own skeleton, or None.
         image_size: Width and height in pixels of the pictures that the keypoints lie in, or None where unknown.
         prediction: (N, J, 3) metres in the room: z up, floor at z = 0; or None.
         truth: (N, J, 3), same frame, or None.
@@ -57,6 +58,7 @@ class Scene:
     action: str
     view: int
     skeleton: Skeleton
+    keypoint_skeleton: Skeleton
     fps: float
     keypoints_2d: NDArray[np.float64] | None
     image_size: tuple[float, float] | None
@@ -111,15 +113,15 @@ def build_scene(
     skeleton = recording.skeleton
     frames = _chosen_frames(len(recording), skip, limit, k)
 
-    def cut(array: ArrayLike, channels: int, name: str) -> NDArray[np.float64]:
-        joints = as_joints(array, skeleton, channels, name)
+    def cut(array: ArrayLike, order: Skeleton, channels: int, name: str) -> NDArray[np.float64]:
+        joints = as_joints(array, order, channels, name)
         if joints.shape[0] != len(recording) or joints.ndim != 3:
             raise ValueError(f"{name}: expected the {len(recording)} frames of the recording, found {joints.shape}")
         return average_blocks(joints[frames], k)
 
-    keypoints = cut(recording.keypoints_2d, 2, "keypoints_2d")
-    true_world = None if recording.poses_3d is None else cut(recording.poses_3d, 3, "truth")
-    pose = None if prediction is None else cut(prediction, 3, "prediction")
+    keypoints = cut(recording.keypoints_2d, recording.keypoint_skeleton, 2, "keypoints_2d")
+    true_world = None if recording.poses_3d is None else cut(recording.poses_3d, skeleton, 3, "truth")
+    pose = None if prediction is None else cut(prediction, skeleton, 3, "prediction")
     turn, azimuth = upright_rotation(recording.camera, up_axis)
     truth = errors = None
     if true_world is not None:
@@ -141,6 +143,7 @@ def build_scene(
         action=recording.action,
         view=recording.view,
         skeleton=skeleton,
+        keypoint_skeleton=recording.keypoint_skeleton,
         fps=recording.fps / k,
         keypoints_2d=keypoints,
         image_size=None if size is None else (size[0], size[1]),

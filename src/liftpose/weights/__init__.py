@@ -2,8 +2,31 @@
 
 from __future__ import annotations
 
-from liftpose.weights.lifters import CONFIG_ENTRY, IDENTITY_ENTRY, LifterWeights, read_lifter_weights
+from liftpose.weights.lifters import (
+    CONFIG_ENTRY,
+    IDENTITY_ENTRY,
+    SOURCE_ENTRY,
+    LifterWeights,
+    as_checkpoint,
+    read_lifter_weights,
+    write_lifter_checkpoint,
+)
+from liftpose.weights.published import PublishedLifter, load_videopose, published_lifter, read_published
 from liftpose.weights.rie import load_rie
 from liftpose.weights.torch_files import read_checkpoint
 
-__all__ = ["CONFIG_ENTRY", "IDENTITY_ENTRY", "LifterWeights", "load_rie", "read_checkpoint", "read_lifter_weights"]
+__all__ = [
+    "CONFIG_ENTRY",
+    "IDENTITY_ENTRY",
+    "SOURCE_ENTRY",
+    "LifterWeights",
+    "PublishedLifter",
+    "as_checkpoint",
+    "load_rie",
+    "load_videopose",
+    "published_lifter",
+    "read_checkpoint",
+    "read_lifter_weights",
+    "read_published",
+    "write_lifter_checkpoint",
+]

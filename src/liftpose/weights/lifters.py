@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from liftpose.errors import LiftposeError
-from liftpose.weights.rie import rie_state_dict_from_public
+from liftpose.formats.atomic import write_atomically
+from liftpose.models import Lifter
+from liftpose.weights.published import published_lifter
 from liftpose.weights.torch_files import read_checkpoint
 
-__all__ = ["CONFIG_ENTRY", "IDENTITY_ENTRY", "LifterWeights", "lifter_weights_of", "read_lifter_weights"]
+__all__ = [
+    "CONFIG_ENTRY",
+    "IDENTITY_ENTRY",
+    "SOURCE_ENTRY",
+    "LifterWeights",
+    "as_checkpoint",
+    "lifter_weights_of",
+    "read_lifter_weights",
+    "write_lifter_checkpoint",
+]
 
 PREFIX = "lifter."  # the name of the network in a task
+TASK = "liftpose.tasks.LiftingTask"
 CONFIG_ENTRY = "liftpose_config"
 """Name of the entry in which a checkpoint holds the configuration of its run as YAML."""
 
 IDENTITY_ENTRY = "liftpose_lifter"
 """Name of the entry in which a checkpoint says what the shapes of its weights do not tell."""
+
+SOURCE_ENTRY = "liftpose_imported"
+"""Name of the entry in which a checkpoint says what file of other people's its weights come from."""
+
+_LIGHTNING = "pytorch-lightning_version"  # without it Lightning takes a checkpoint for an ancient one
 
 
 class LifterWeights(NamedTuple):
@@ -36,7 +56,7 @@ class LifterWeights(NamedTuple):
 
 
 def read_lifter_weights(path: str | os.PathLike[str]) -> LifterWeights:
-    """Read the weights of a lifter from a checkpoint of liftpose or from a file of RIE's authors.
+    """Read the weights of a lifter from a checkpoint of liftpose or a file of RIE's or VideoPose3D's public code.
 
     Args:
         path: The file.
@@ -63,15 +83,74 @@ def lifter_weights_of(content: Mapping[str, Any], where: str) -> LifterWeights:
     Raises:
         LiftposeError: There is no lifter in it.
     """
-    if isinstance(content.get("model_pos"), Mapping):
-        return LifterWeights(rie_state_dict_from_public(content["model_pos"], where), {})
+    published = published_lifter(content, where)
+    if published is not None:
+        return LifterWeights(published.state_dict, {})
+    saved = content.get("state_dict", {})
     weights = {
         name.removeprefix(PREFIX): value
-        for name, value in content.get("state_dict", {}).items()
-        if name.startswith(PREFIX)
+        for name, value in (saved.items() if isinstance(saved, Mapping) else ())
+        if str(name).startswith(PREFIX)
     }
     if not weights:
         raise LiftposeError(
             f"{where}: expected the checkpoint of a lifter, found {', '.join(map(str, content)) or 'nothing'}"
         )
     return LifterWeights(weights, content.get(IDENTITY_ENTRY, {}))
+
+
+def as_checkpoint(content: dict[str, Any], where: str) -> dict[str, Any]:
+    """Import the contents of a public code's file; those of a checkpoint of liftpose stay as they are.
+
+    Args:
+        content: What :func:`liftpose.weights.read_checkpoint` gives.
+        where: What it was read from, for messages.
+
+    Returns:
+        What a checkpoint of liftpose would hold for an evaluation with these weights.
+
+    Raises:
+        LiftposeError: It is a public code's file, and its weights are not whole.
+    """
+    published = published_lifter(content, where)
+    if published is None:
+        return content
+    return {
+        "state_dict": {f"{PREFIX}{name}": tensor for name, tensor in published.state_dict.items()},
+        _LIGHTNING: version("pytorch-lightning"),
+        SOURCE_ENTRY: published.system,
+    }
+
+
+def write_lifter_checkpoint(
+    path: str | os.PathLike[str], lifter: Lifter, options: Mapping[str, Any], *, source: str
+) -> None:
+    """Write a lifter as a checkpoint for evaluation, and to start trainings from.
+
+    It has no state of a training, so that no training can go on with it.
+
+    Args:
+        path: The file to write.
+        lifter: The network.
+        options: Options of its class, by which it can be built again: plain values.
+        source: What file its weights come from.
+
+    Raises:
+        LiftposeError: The file cannot be written.
+    """
+    kind = type(lifter)
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
+    content = {
+        "state_dict": {f"{PREFIX}{name}": tensor for name, tensor in lifter.state_dict().items()},
+        "hyper_parameters": {
+            "_class_path": TASK,
+            "lifter": {"class_path": f"liftpose.models.{kind.__name__}", "init_args": plain},
+        },
+        IDENTITY_ENTRY: lifter.identity,
+        SOURCE_ENTRY: source,
+        _LIGHTNING: version("pytorch-lightning"),
+    }
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    with write_atomically(path) as beside, beside.open("wb") as file:
+        file.write(buffer.getbuffer())

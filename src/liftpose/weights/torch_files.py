@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,26 @@ def read_checkpoint(path: str | PathLike[str]) -> dict[str, Any]:
             raise LiftposeError(f"{path}: expected a checkpoint, found {_reason(error)}") from error
     if not isinstance(checkpoint, dict):
         raise LiftposeError(f"{path}: expected a checkpoint (a dictionary), found a {type(checkpoint).__name__}")
+    for tensor in _tensors(checkpoint):
+        held = 0 if tensor.is_meta else tensor.untyped_storage().nbytes() if tensor.layout == torch.strided else None
+        if held is not None and tensor.numel() * tensor.itemsize > held:
+            # A few bytes that repeat without end would fill the memory as soon as they are copied.
+            raise LiftposeError(
+                f"{path}: expected a checkpoint, found a tensor {tuple(tensor.shape)} with {held} bytes of data"
+            )
     return checkpoint
+
+
+def _tensors(content: Any) -> Iterator[torch.Tensor]:
+    """Yield all tensors in dictionaries and lists within each other."""
+    left, seen = [content], set()
+    while left:
+        value = left.pop()
+        if isinstance(value, torch.Tensor):
+            yield value
+        elif isinstance(value, Mapping | list | tuple) and id(value) not in seen:  # a file may hold a circle
+            seen.add(id(value))
+            left.extend(value.values() if isinstance(value, Mapping) else value)
 
 
 def _reason(error: Exception) -> str:

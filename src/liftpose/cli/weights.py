@@ -1,0 +1,140 @@
+"""The verb ``weights``: files of the papers' public code made into checkpoints of liftpose."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from liftpose.cli.configs import config_folder, installed_configs
+from liftpose.cli.parsing import OneLineParser
+from liftpose.errors import LiftposeError
+
+if TYPE_CHECKING:
+    from liftpose.weights import PublishedLifter
+
+__all__ = ["run"]
+
+ACTIONS = ("import",)
+SYSTEMS = {"rie": "RIE", "videopose": "VideoPose3D"}
+NOT_TOLD = ("skeleton", "keypoint_skeleton", "causal", "stage")
+"""Options of the networks that the shapes of the weights may leave open."""
+
+
+def run(words: Sequence[str]) -> int:
+    """Run ``liftpose weights import …``.
+
+    Args:
+        words: The words of the command, ``weights`` first.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        LiftposeError: The user's file or options are wrong.
+    """
+    action = words[1] if len(words) > 1 else ""
+    if action not in ACTIONS and action not in {"-h", "--help"}:
+        raise LiftposeError(f"liftpose weights: expected {' or '.join(ACTIONS)}, found {action or 'nothing'}")
+    parser = _parser()
+    if {"-h", "--help"} & set(words[1:]):
+        parser.print_help()
+        return 0
+    options = parser.parse_args(list(words[2:])).as_dict()
+    system, file = _system_and_file(options["file"])
+    if options["out"] is None:
+        raise LiftposeError("--out: expected the name of the checkpoint to write, found none")
+    sys.stdout.write("\n".join(_import(system, file, options)) + "\n")
+    return 0
+
+
+def _parser() -> OneLineParser:
+    parser = OneLineParser("liftpose weights import", "Make a checkpoint of liftpose from a file of a public code.")
+    parser.usage = "liftpose weights import [rie|videopose] FILE --out NAME.ckpt [options]"
+    parser.add_argument("file", nargs="+", help="What network it is (told from the file without), and the file.")
+    parser.add_argument("--out", type=str, help="The checkpoint to write.")
+    parser.add_argument("--skeleton", type=str, help="Joint order of the poses, such as humaneva_15.")
+    parser.add_argument("--keypoint_skeleton", type=str, help="Joint order of the keypoints, such as coco_17.")
+    parser.add_argument("--causal", type=bool, help="Whether the windows end with the frame whose pose is wanted.")
+    parser.add_argument(
+        "--stage", type=int, help="RIE: 2 where the weights are of stage 2, which look like those of 3."
+    )
+    return parser
+
+
+def _system_and_file(words: Sequence[str]) -> tuple[str | None, Path]:
+    """Return the name of the system, where it is given, and the file."""
+    if len(words) == 1:
+        return None, Path(words[0])
+    if len(words) > 2 or words[0] not in SYSTEMS:
+        raise LiftposeError(
+            f"liftpose weights import: expected {' or '.join(SYSTEMS)} and one file, found {' '.join(words)}"
+        )
+    return SYSTEMS[words[0]], Path(words[1])
+
+
+def _import(system: str | None, file: Path, options: Mapping[str, Any]) -> list[str]:
+    """Write the checkpoint and return what there is to say."""
+    from liftpose.skeletons import get_skeleton
+    from liftpose.weights import read_published, write_lifter_checkpoint
+
+    out = Path(options["out"])
+    if out.exists() and file.exists() and out.samefile(file):
+        raise LiftposeError(f"--out {out}: expected another file than the one that is read, found the same")
+    published = read_published(file)
+    wanted = " or ".join(SYSTEMS.values()) if system is None else system
+    if published is None or (system is not None and published.system != system):
+        found = "a file of another kind" if published is None else f"those of {published.system}"
+        raise LiftposeError(f"{file}: expected weights of {wanted} as its public code writes them, found {found}")
+    given = {name: options[name] for name in NOT_TOLD if options[name] is not None}
+    known = inspect.signature(published.kind).parameters
+    for name, value in given.items():
+        if name not in known:
+            raise LiftposeError(f"--{name}: expected no such option for {published.system}, found {value}")
+        if name.endswith("skeleton"):
+            get_skeleton(value)  # refuses an unknown name
+    lifter = published.build(str(file), **given)
+    complete = published.complete(given)
+    write_lifter_checkpoint(out, lifter, complete, source=published.system)
+    count = sum(parameter.numel() for parameter in lifter.parameters())
+    told = ", ".join(f"{name} {_written(value)}" for name, value in complete.items())
+    lines = [f"{file}: {published.system}, {count:,} parameters, {lifter.receptive_field} frames: {told}"]
+    if published.left_out:
+        lines.append(f"left out: {', '.join(published.left_out)}")
+    lines += [
+        f"wrote {out}: weights without the state of a training, so fit takes it as --model.init_from",
+        f"  liftpose test {_matching_options(published, complete)} --ckpt_path {out}",
+    ]
+    return lines
+
+
+def _matching_options(published: PublishedLifter, options: Mapping[str, Any]) -> str:
+    """Return the shipped configuration that is nearest to a network, with the options that it needs."""
+    own = f"liftpose.models.{published.kind.__name__}"
+    parameters = inspect.signature(published.kind).parameters
+    best: tuple[str, list[str]] | None = None
+    for name in installed_configs():
+        content = yaml.safe_load((config_folder() / name).read_text(encoding="utf-8"))
+        lifter = content.get("model", {}).get("init_args", {}).get("lifter", {})
+        if lifter.get("class_path") != own:
+            continue
+        had = lifter.get("init_args", {})
+        differing = [
+            f"--model.lifter.{key} {_written(value)}"
+            for key, value in options.items()
+            if _written(had.get(key, parameters[key].default)) != _written(value)
+        ]
+        if best is None or len(differing) < len(best[1]):
+            best = name, differing
+    return "--config NAME.yaml" if best is None else " ".join(("--config", best[0], *best[1]))
+
+
+def _written(value: Any) -> str:
+    """Write a value as on the command line."""
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(str, value))}]"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
