@@ -393,12 +393,13 @@ def test_a_checkpoint_of_another_size_or_stage(liftpose: Run, place: Path, train
 
 def test_a_resumed_run_with_other_options(liftpose: Run, place: Path, trained: Path) -> None:
     resume = [*FIT, "--ckpt_path", trained / "checkpoints/last.ckpt"]
+    own = f" (--config {trained / 'config.yaml'} is the checkpoint's own)"
     assert refuse(liftpose, *resume, "--data.batch_size=32").endswith(
-        "data.batch_size is 32 in the configuration and 64 in the checkpoint"
+        f"data.batch_size is 32 in the configuration and 64 in the checkpoint{own}"
     )
     assert "trainer.precision is 'bf16-mixed'" in refuse(liftpose, *resume, "--trainer.precision=bf16-mixed")
     message = refuse(liftpose, *resume, "--model.learning_rate=0.5")
-    assert message.endswith("model.learning_rate is 0.5 in the configuration and 0.001 in the checkpoint")
+    assert message.endswith(f"model.learning_rate is 0.5 in the configuration and 0.001 in the checkpoint{own}")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ import torch
 from liftpose.callbacks import RUN_ENTRY
 from liftpose.cli.checkpoints import (
     compare_runs,
-    compare_weights,
     compare_with_checkpoint,
     differences,
     find_checkpoint,
@@ -20,7 +19,7 @@ from liftpose.cli.checkpoints import (
     refuse_to_shorten,
 )
 from liftpose.errors import LiftposeError
-from liftpose.weights import CONFIG_ENTRY
+from liftpose.weights import CONFIG_ENTRY, IDENTITY_ENTRY
 
 TASK = "liftpose.tasks.LiftingTask"
 RIE = "liftpose.models.RIE"
@@ -106,6 +105,30 @@ def test_a_checkpoint_has_to_be_whole(entry: str, tmp_path: Path) -> None:
         compare(save(tmp_path / "a.ckpt", without=entry), section())
 
 
+@pytest.mark.parametrize(
+    ("entry", "value", "message"),
+    [
+        ("state_dict", ["lifter.a"], "expected the mapping of a checkpoint of liftpose, found list"),
+        ("hyper_parameters", "text", "expected the mapping of a checkpoint of liftpose, found str"),
+        ("loops", None, "expected the mapping of a checkpoint of liftpose, found NoneType"),
+        ("optimizer_states", 3, "expected the list of a checkpoint of liftpose, found int"),
+        ("global_step", "many", "expected the int of a checkpoint of liftpose, found str"),
+        (IDENTITY_ENTRY, 3, "expected the mapping of a checkpoint of liftpose, found int"),
+    ],
+)
+def test_entries_of_another_kind(entry: str, value: object, message: str, tmp_path: Path) -> None:
+    path = save(tmp_path / "a.ckpt")
+    torch.save(torch.load(path, weights_only=True) | {entry: value}, path)
+    with pytest.raises(LiftposeError, match=f"a.ckpt: {entry}: {message}"):
+        compare(path, section())
+
+
+@pytest.mark.parametrize("text", ["a: [", "3", "{}"])
+def test_a_configuration_that_is_none(text: str, tmp_path: Path) -> None:
+    with pytest.raises(LiftposeError, match=f"a.ckpt: {CONFIG_ENTRY}: expected the configuration of a run, found"):
+        compare_runs(tmp_path / "a.ckpt", "{data: {}, trainer: {}}", {CONFIG_ENTRY: text})
+
+
 def test_evaluation_does_not_need_the_state_of_training(tmp_path: Path) -> None:
     compare(save(tmp_path / "a.ckpt", without="optimizer_states"), section(), "lifter")
 
@@ -142,15 +165,9 @@ def test_a_run_cannot_become_shorter_than_it_is() -> None:
         refuse_to_shorten(Path("a.ckpt"), {"max_epochs": None, "max_steps": 49}, checkpoint)
 
 
-def test_weights_that_do_not_fit_are_named() -> None:
-    own = {"a": torch.zeros(2, 3), "b": torch.zeros(1)}
-    compare_weights(Path("a.ckpt"), own, dict(own))
-    with pytest.raises(LiftposeError, match=r"weights a: expected the shape \(2, 3\), found \(3, 2\)"):
-        compare_weights(Path("a.ckpt"), own, {**own, "a": torch.zeros(3, 2)})
-    with pytest.raises(LiftposeError, match=r"weights c: expected the shape none, found \(1,\)"):
-        compare_weights(Path("a.ckpt"), own, {**own, "c": torch.zeros(1)})
-    with pytest.raises(LiftposeError, match=r"weights b: expected the shape \(1,\), found none"):
-        compare_weights(Path("a.ckpt"), own, {"a": own["a"]})
+def test_the_progress_of_a_training_has_to_be_there() -> None:
+    with pytest.raises(LiftposeError, match="x: loops: expected the progress of a training, found another"):
+        refuse_to_shorten(Path("x"), {"max_epochs": 3, "max_steps": -1}, {"loops": {"fit_loop": {}}, "global_step": 1})
 
 
 def test_last_and_best_are_those_of_the_run_folder(tmp_path: Path) -> None:

@@ -28,14 +28,14 @@ def test_the_command_writes_a_data_set_that_a_lifter_reads(
     code, out, err = liftpose(*words)
     assert code == 0, err
     assert "TS5: 3 frames; poses relative to the pelvis, intrinsics unknown" in out
-    assert "3dhp_valid: 2 subjects, 4 recordings, 6 frames, joints h36m_17" in out
+    assert "3dhp_valid: 2 subjects, 2 recordings, 6 frames, joints h36m_17" in out
     assert "wrote data/data_3d_3dhp_valid.json" in out
     code, _, err = liftpose(*words)
     assert code == 2
     assert "data_3d_3dhp_valid.npz: expected no such file, found one (--overwrite replaces it)" in err
     assert liftpose(*words, "--overwrite")[0] == 0
     code, out, err = liftpose(
-        *("render", "--data", "data", "--dataset", "3dhp_valid", "--subject", "TS5", "--action", "TS5 chunk0"),
+        *("render", "--data", "data", "--dataset", "3dhp_valid", "--subject", "TS5", "--action", "TS5"),
         *("--out", "page.html"),
     )
     assert code == 0, err

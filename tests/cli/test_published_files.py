@@ -356,13 +356,22 @@ def test_what_cannot_be_imported(liftpose: Run, place: Path, public_videopose: M
     assert refuse(liftpose, "weights", "export") == "liftpose weights: expected import, found export"
 
 
+def test_a_checkpoint_that_is_there_is_replaced_only_when_asked(liftpose: Run, place: Path) -> None:
+    (place / "best.ckpt").write_text("days of training")
+    words = ["weights", "import", GOLDEN, "--out=best.ckpt"]
+    assert refuse(liftpose, *words) == "--out best.ckpt: expected no such file, found one (--overwrite replaces it)"
+    assert (place / "best.ckpt").read_text() == "days of training"
+    assert liftpose(*words, "--overwrite")[0] == 0
+    assert "state_dict" in read_checkpoint("best.ckpt")
+
+
 def test_weights_of_stage_2_look_like_those_of_stage_3(liftpose: Run, place: Path) -> None:
     from liftpose.models import RIE
 
     model = RIE(filter_widths=(3, 3), channels=8, latent_dim=8, hidden_dim=8, stage=2)
     public_file(place / "public.bin", rie_state_dict_to_public(model.state_dict()))
     for option, stage in (([], 3), (["--stage=2"], 2)):
-        code, out, _ = liftpose("weights", "import", "public.bin", "--out=x.ckpt", *option)
+        code, out, _ = liftpose("weights", "import", "public.bin", "--out=x.ckpt", "--overwrite", *option)
         assert code == 0
         assert f"--config rie_stage{stage}.yaml --model.lifter.filter_widths [3,3]" in out
         saved = torch.load("x.ckpt", weights_only=True)["hyper_parameters"]["lifter"]

@@ -225,7 +225,7 @@ def test_without_pyav_it_is_said_how_to_get_it(render: Run, monkeypatch: pytest.
     monkeypatch.setitem(sys.modules, "av", None)
     code, _, err = render("--out", "film.mp4", "--size", 64)
     assert (code, err.count("\n")) == (2, 1)
-    assert "pip install av" in err
+    assert "pip install 'liftpose[video]'" in err
     assert render("--out", "film.gif", "page.html", "--size", 64, "--limit", 3)[0] == 0
 
 

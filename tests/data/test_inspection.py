@@ -35,6 +35,7 @@ def test_every_human_leg_has_its_unit(leg: float) -> None:
     assert length_unit(leg).name == "metres"
     assert length_unit(leg * 100).name == "centimetres"
     assert length_unit(leg * 1000).name == "millimetres"
+    assert length_unit(leg / 1000).name == "kilometres"
 
 
 def standing(name: str) -> np.ndarray:

@@ -125,6 +125,16 @@ def test_two_names_of_one_person_stay_on_one_side(tmp_path: Path) -> None:
         twins.check("fit")
 
 
+def test_nobody_counts_twice(h36m_root: Path) -> None:
+    with pytest.raises(LiftposeError, match=r"^data\.train_subjects: expected different people, found S1, S5, S1$"):
+        module(h36m_root, train_subjects=["S1", "S5", "S1"]).check("fit")
+
+
+def test_joints_that_the_poses_cannot_be_brought_into(h36m_root: Path) -> None:
+    with pytest.raises(LiftposeError, match=r"^data\.joints: expected one of h36m_32, h36m_17, .* found coco_17$"):
+        module(h36m_root, joints="coco_17").check("test")
+
+
 def test_a_person_who_is_not_there(h36m_root: Path) -> None:
     with pytest.raises(LiftposeError, match="expected the subject S4"):
         module(h36m_root, test_subjects=["S4"]).recordings("test")

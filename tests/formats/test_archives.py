@@ -101,6 +101,18 @@ def test_names_that_lead_out_of_a_folder(tmp_path: Path, kind: str, name: str) -
     assert name in str(error.value)
 
 
+@pytest.mark.parametrize("name", ["S1/a\nb", "\x1b[2Jhello", "S1/gpj\u202eexe", "a\x7f"])
+def test_names_that_change_what_a_terminal_shows(tmp_path: Path, name: str) -> None:
+    for kind in ("zip", "tar"):
+        with (
+            pytest.raises(LiftposeError, match="expected names of letters that can be shown") as error,
+            open_archive(WRITERS[kind](tmp_path / f"a.{kind}", {name: b"1"})),
+        ):
+            pass
+        assert str(error.value).isprintable()
+        assert ascii(name)[1:-1] in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("kind", "found"),
     [
@@ -150,7 +162,11 @@ def test_sizes_and_numbers_have_limits(tmp_path: Path, kind: str, monkeypatch: p
     for limit, value, message in (
         ("_MAX_MEMBER_BYTES", 500, "a: expected a file of at most"),
         ("_MAX_BYTES", 1000, "b: expected a file of at most .* together with those before it"),
-        ("_MAX_MEMBERS", 2, "expected at most 2 files in an archive, found more"),
+        (
+            "_MAX_MEMBERS",
+            3,
+            "expected at most 3 files and folders in an archive, found more",
+        ),  # three files, one folder
     ):
         with monkeypatch.context() as patch:
             patch.setattr(archives, limit, value)
@@ -179,6 +195,28 @@ def test_a_tar_whose_header_claims_a_name_of_gigabytes(tmp_path: Path) -> None:
         pass
 
 
+def test_a_tar_with_a_negative_size(tmp_path: Path) -> None:
+    """It would make room for others in the sum of all sizes."""
+    info = tarfile.TarInfo("S1/a")
+    info.pax_headers = {"size": "-5"}
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(info)
+    with (
+        pytest.raises(LiftposeError, match="S1/a: expected the size of a file, found -5 bytes"),
+        open_archive(tmp_path / "a.tar"),
+    ):
+        pass
+
+
+def test_a_tar_with_headers_of_headers(tmp_path: Path) -> None:
+    header = tarfile.TarInfo("././@LongLink")
+    header.type, header.size = tarfile.GNUTYPE_LONGNAME, 4
+    path = tmp_path / "a.tar"
+    path.write_bytes((header.tobuf(tarfile.GNU_FORMAT) + b"name".ljust(512, b"\0")) * 5000)
+    with pytest.raises(LiftposeError, match=r"expected a tar archive, found it cut or damaged \(maximum recursion"):
+        open_archive(path).__enter__()
+
+
 def test_two_files_of_one_name(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w") as archive:
@@ -198,6 +236,30 @@ def test_a_zip_that_lies_about_a_size(tmp_path: Path) -> None:
         open_archive(path) as a,
     ):
         a.read("a")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_every_byte_of_a_zip_may_be_damaged(tmp_path: Path, method: int) -> None:
+    """Each kind of compression has exceptions of its own."""
+    whole = zipped(tmp_path / "whole.zip", {"a": bytes(range(200)) * 3}, method).read_bytes()
+    path, refused = tmp_path / "a.zip", 0
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        try:
+            with open_archive(path) as archive:
+                for name in archive.names:
+                    archive.read(name)
+        except LiftposeError as error:
+            refused += 1
+            assert str(error).startswith(f"{path}: ")
+    assert refused > len(whole) / 3
+
+
+def test_a_zip_with_a_file_without_a_name(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.zip", {"?": b"1"}, zipfile.ZIP_STORED)
+    path.write_bytes(path.read_bytes().replace(b"?", b"\0"))
+    with pytest.raises(LiftposeError, match=r"a\.zip: : expected files with names of their own, found one without"):
+        open_archive(path).__enter__()
 
 
 def test_an_encrypted_zip(tmp_path: Path) -> None:

@@ -138,6 +138,9 @@ def test_every_entry_has_its_type(tmp_path: Path, key: str) -> None:
         (change("cameras", "anna", 0, "t", to="here"), "camera 0 of anna: expected t to be numbers"),
         (change("cameras", "anna", 0, "distortion_model", to="fisheye"), "camera 0 of anna: expected distortion_model"),
         (change("cameras", "anna", 0, to=None), "camera 0 of anna: expected an object"),
+        (change("notes", "same_side", to="anna"), "notes: same_side: expected a list of lists of subjects, found anna"),
+        (change("notes", "same_side", to=["anna"]), "notes: same_side: expected a list of lists of subjects"),
+        (change("notes", "same_side", to=[[["anna"]]]), "notes: same_side: expected a list of lists of subjects"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, mistake: Callable[[dict[str, Any]], None], message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -298,25 +299,54 @@ def test_wrong_arrays_are_not_written(tmp_path: Path, poses: Any, points: Any, n
     assert list(tmp_path.iterdir()) == []
 
 
+def content_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
 @pytest.mark.parametrize("broken", ["write_npz_objects", "write_dataset_info"])
-def test_an_interrupted_remake_does_not_look_complete(
+def test_an_interrupted_remake_leaves_the_old_data_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    poses, keypoints = people()
+    write_h36m(tmp_path, "gym", poses, keypoints, gym())
+    old = content_of(tmp_path)
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    poses["anna"]["Squat 1"] += 1
+    with monkeypatch.context() as patch:
+        patch.setattr(f"liftpose.formats.h36m_writer.{broken}", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            write_h36m(tmp_path, "gym", poses, keypoints, gym())
+    assert content_of(tmp_path) == old
+
+
+def test_a_remake_that_is_interrupted_at_its_end_does_not_look_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poses, keypoints = people()
     write_h36m(tmp_path, "gym", poses, keypoints, gym())
     kept = tmp_path / "data_2d_gym_kept.npz"
     kept.write_bytes((tmp_path / "data_2d_gym_gt.npz").read_bytes())
+    replace_file, moved = Path.replace, []
 
-    def interrupted(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
+    def interrupted(path: Path, target: Path) -> Path:
+        if target.name.startswith("data_"):  # not the files beside their places
+            moved.append(target.name)
+            if len(moved) == 2:
+                raise KeyboardInterrupt
+        return replace_file(path, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"liftpose.formats.h36m_writer.{broken}", interrupted)
+        patch.setattr(Path, "replace", interrupted)
         with pytest.raises(KeyboardInterrupt):
             write_h36m(tmp_path, "gym", poses, keypoints, gym())
+    assert "data_3d_gym.npz" not in moved
     assert not (tmp_path / "data_3d_gym.npz").exists(), "the 3D file says that the data set is complete"
     assert not (tmp_path / "data_3d_gym.json").exists()
     assert kept.exists()
+    assert not [path for path in tmp_path.iterdir() if "partial" in path.name]
     with pytest.raises(LiftposeError, match=r"data_3d_gym\.npz: expected the 3D poses"):
         find_dataset_files(tmp_path, "gym", "gt")
     write_h36m(tmp_path, "gym", poses, keypoints, gym())
@@ -344,13 +374,20 @@ def test_a_linked_3d_file_is_written_where_the_link_points(tmp_path: Path) -> No
     assert len(read_h36m(*find_dataset_files(tmp_path, "gym", "gt"))) == 4
 
 
-def test_an_old_file_that_cannot_be_removed_is_told(tmp_path: Path) -> None:
+def test_an_old_file_that_cannot_be_removed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     poses, keypoints = people()
-    (tmp_path / "data_3d_gym.npz").mkdir()
-    with pytest.raises(LiftposeError, match=r"data_3d_gym\.npz: expected to remove the old file, found: ") as error:
+    write_h36m(tmp_path, "gym", poses, keypoints, gym())
+    old, unlink = content_of(tmp_path), Path.unlink
+
+    def kept(path: Path, missing_ok: bool = False) -> None:
+        if path.name == "data_3d_gym.npz":
+            raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", kept)
+    with pytest.raises(LiftposeError, match=r"data_3d_gym\.npz: expected to remove the old file, found: Operation not"):
         write_h36m(tmp_path, "gym", poses, keypoints, gym())
-    assert "\n" not in str(error.value)
-    assert [path.name for path in tmp_path.iterdir()] == ["data_3d_gym.npz"]
+    assert content_of(tmp_path) == old
 
 
 # -------------------------------------------------------------------------------------------------- finding files
@@ -415,3 +452,21 @@ def test_sixteen_joints_from_seventeen(tmp_path: Path) -> None:
     np.testing.assert_array_equal(recording.poses_3d, values["positions_3d"]["S9"]["Photo"][:, kept])
     seen = values["positions_2d"]["S9"]["Photo"][1][:5]
     np.testing.assert_array_equal(recording.keypoints_2d, np.delete(seen, 9, axis=1))
+
+
+def test_keypoints_get_the_stand_ins_that_the_poses_get(tmp_path: Path) -> None:
+    """MPI-INF-3DHP has no thorax: a network of Human3.6M's joints sees the neck in its place, in 2D and 3D alike."""
+    own = get_skeleton("mpi_inf_3dhp_17")
+    info = replace(gym(), name="3dhp", skeleton=own, storage_skeleton=own.name)
+    rng = np.random.default_rng(0)
+    person = next(iter(info.cameras))
+    poses = {person: {"TS1": rng.normal(size=(3, 17, 3)).astype(np.float32)}}
+    points = {person: {"TS1": [rng.normal(size=(3, 17, 2)).astype(np.float32) for _ in info.cameras[person]]}}
+    write_h36m(tmp_path, "3dhp", poses, {"gt": points}, info)
+    files = find_dataset_files(tmp_path, "3dhp", "gt")
+    recording = read_h36m(*files, subjects=[person], skeleton=H36M_17)[0]
+    assert recording.skeleton == recording.keypoint_skeleton == H36M_17
+    thorax, neck = H36M_17.index("thorax"), own.index("neck")
+    assert recording.poses_3d is not None
+    np.testing.assert_array_equal(recording.poses_3d[:, thorax], poses[person]["TS1"][:, neck])
+    np.testing.assert_array_equal(recording.keypoints_2d[:, thorax], points[person]["TS1"][0][:, neck])

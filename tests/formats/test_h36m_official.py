@@ -16,7 +16,7 @@ from cdflib.cdfwrite import CDF
 from scipy.io import savemat
 
 from liftpose.errors import LiftposeError
-from liftpose.formats.h36m_official import read_official_h36m
+from liftpose.formats.h36m_official import OFFICIAL_H36M, read_official_h36m
 
 SUBJECTS = ["S1", "S5", "S6", "S7", "S8", "S9", "S11"]
 S11 = [
@@ -290,3 +290,34 @@ def test_a_cut_file_inside_an_archive_is_named(tmp_path: Path, copy: Callable[[s
     assert refused("archive", path).startswith(
         f"{path}: h36m/S1/MyPoses/3D_positions/Directions.h5: expected an HDF5 file"
     )
+
+
+@pytest.mark.parametrize("number", [b"\xff" * 8, b"\xff" * 7 + b"\x7f"])
+def test_damaged_places_in_an_hdf5_file_of_an_archive(copy: Callable[[str], Path], number: bytes) -> None:
+    content = (copy("archive") / "S1" / FOLDERS["archive"] / "Directions.h5").read_bytes()
+    read, refused = OFFICIAL_H36M["archive"].read, 0
+    for place in range(8, 600):
+        try:
+            read("a.zip: a.h5", content[:place] + number + content[place + 8 :])
+        except LiftposeError as error:
+            refused += 1
+            assert str(error).startswith("a.zip: a.h5: expected ")
+    assert refused > 100
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"), [("cdf", "found 51"), ("mat", "found 51"), ("archive", r"found \(96, 51\)")]
+)
+def test_a_take_of_hours_is_refused(
+    copy: Callable[[str], Path], kind: str, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("liftpose.formats.h36m_official._LONGEST", 50)
+    root = copy(kind)
+    path = root / "S1" / FOLDERS[kind] / f"Directions{ENDS[kind]}"
+    SAVE[kind](path, np.zeros((1, 51, 96)))
+    with pytest.raises(LiftposeError, match=f"expected (a take of 1 to 50 frames|poses of shape.*), {found}"):
+        read_official_h36m(kind, root)
+    if kind == "mat":
+        SAVE[kind](path, np.zeros((1, 0, 96)))
+        with pytest.raises(LiftposeError, match=r"Directions\.cdf\.mat: expected a take of 1 to 50 frames, found 0"):
+            read_official_h36m(kind, root)

@@ -148,6 +148,25 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, monkeypatch: py
         read_matlab(path, ["a"])
 
 
+def test_what_grows_when_it_is_read_has_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Doubles that are stored as bytes, all cells together, and cells without anything in them."""
+    many = {"a": np.zeros((1000, 1)), "b": cells(*[np.zeros((100, 1))] * 10), "c": cells(*[np.zeros((0, 0))] * 100)}
+    path = save_7(tmp_path / "a.mat", many)
+    scipy.io.savemat(tmp_path / "bytes.mat", {"a": np.zeros((1000, 1), dtype=np.uint8)})
+    content = bytearray((tmp_path / "bytes.mat").read_bytes())
+    content[content.index(b"\x09\0\0\0", 128)] = 6  # the class double for numbers stored as uint8
+    (tmp_path / "bytes.mat").write_bytes(content)
+    assert read_matlab(tmp_path / "bytes.mat", ["a"])["a"].dtype == np.float64
+    monkeypatch.setattr(matlab_5, "_MAX_VALUES", 50)
+    assert read_matlab(path, ["a", "b"])["b"].shape == (10, 1)
+    with pytest.raises(LiftposeError, match="c: expected numbers, text or cells of them, found more than 50 cells"):
+        read_matlab(path, ["c"])
+    monkeypatch.setattr(matlab_5, "_MAX_BYTES", 7900)
+    for file, name in ((tmp_path / "bytes.mat", "a"), (path, "a"), (path, "b")):
+        with pytest.raises(LiftposeError, match=rf"{name}: expected .*(more than|variable of)"):
+            read_matlab(file, [name])
+
+
 @pytest.mark.parametrize(
     ("content", "found"),
     [

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from liftpose.datamodules import H36MDataModule
 from liftpose.errors import LiftposeError
 from liftpose.formats import find_dataset_info, read_h36m
 from liftpose.formats.mpi_inf_3dhp import convert_mpi_inf_3dhp
+from liftpose.formats.mpi_inf_3dhp_files import read_test_sequence, turn_up
 from liftpose.formats.mpi_inf_3dhp_train import read_train_sequence
 from liftpose.geometry import normalize_screen
 from liftpose.skeletons import H36M_16, H36M_17, MPI_INF_3DHP_17, MPI_INF_3DHP_28, Skeleton
@@ -102,8 +105,10 @@ def calibration(cameras: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> str
     return "\n".join(lines) + "\n"
 
 
-def write_train(root: Path, *, with_calibration: bool = True, frames: int = 12, only: str = "") -> Path:
-    """Write the training annotation: scipy's MATLAB 7, as the layout is described."""
+def write_train(
+    root: Path, *, with_calibration: bool = True, frames: int = 12, only: str = "", y_up: bool = False
+) -> Path:
+    """Write the training annotation: scipy's MATLAB 7, as the layout is described; the studio's world has y up."""
     for number, (person, sequence) in enumerate(SEQUENCES):
         if only not in f"{person}/{sequence}":
             continue
@@ -122,7 +127,8 @@ def write_train(root: Path, *, with_calibration: bool = True, frames: int = 12, 
         }
         scipy.io.savemat(folder / "annot.mat", content, do_compression=True)
         if with_calibration:
-            (folder / "camera.calibration").write_text(calibration(cameras))
+            stored = [(turn * [1, -1, -1] if y_up else turn, shift, matrix) for turn, shift, matrix in cameras]
+            (folder / "camera.calibration").write_text(calibration(stored))
     return root
 
 
@@ -180,9 +186,7 @@ def test_spins_annotation_gives_the_published_arrays(reference: Path, tmp_path: 
         expected = {name: (golden["pose3d"][names == name], golden["pose2d"][names == name]) for name in names}
         source = {name: golden[name] for name in ("imgname", "part", "S")}
     np.savez(tmp_path / "mpi_inf_3dhp_valid.npz", **source)
-    done = convert_mpi_inf_3dhp(
-        [("valid", tmp_path / "mpi_inf_3dhp_valid.npz")], tmp_path / "data", skeleton="h36m_16", gaps="join"
-    )
+    done = convert_mpi_inf_3dhp([("valid", tmp_path / "mpi_inf_3dhp_valid.npz")], tmp_path / "data", skeleton="h36m_16")
     assert [path.name for path in done.files][-1] == "data_3d_3dhp_valid.npz"
     module = H36MDataModule(str(tmp_path / "data"), dataset="3dhp_valid")
     seen = 0
@@ -207,8 +211,9 @@ def test_gaps_in_time_part_recordings_unless_they_are_joined(reference: Path, tm
     part, placed = np.ones((6, 24, 3)), np.ones((6, 24, 4))
     part[:, :, 0] = np.array(frames)[:, None]
     np.savez(tmp_path / "v.npz", imgname=images, part=part, S=placed)
-    convert_mpi_inf_3dhp([("valid", tmp_path / "v.npz")], tmp_path / "split")
-    convert_mpi_inf_3dhp([("valid", tmp_path / "v.npz")], tmp_path / "join", gaps="join", name="spin")
+    convert_mpi_inf_3dhp([("valid", tmp_path / "v.npz")], tmp_path / "split", gaps="split")
+    done = convert_mpi_inf_3dhp([("valid", tmp_path / "v.npz")], tmp_path / "join", name="spin")
+    assert any(line.startswith("TS2: 2 gaps between its frames, as published") for line in done.lines)
     split = read_h36m(tmp_path / "split/data_3d_3dhp_valid.npz", tmp_path / "split/data_2d_3dhp_valid_gt.npz")
     found = {recording.action: recording.keypoints_2d[:, 0, 0].tolist() for recording in split}
     assert found == {"TS2 chunk0": [1, 2, 3], "TS2 chunk1": [7, 8], "TS2 chunk2": [20]}
@@ -233,7 +238,7 @@ def test_both_sources_of_the_test_set_give_the_same(official_test: Path, tmp_pat
     np.savez(tmp_path / "v.npz", imgname=images, part=part, S=placed)
     found = []
     for kind, path in (("valid", tmp_path / "v.npz"), ("test", official_test)):
-        convert_mpi_inf_3dhp([(kind, path)], tmp_path / kind, name="x", poses="univ_annot3")
+        convert_mpi_inf_3dhp([(kind, path)], tmp_path / kind, name="x", poses="univ_annot3", gaps="split")
         found.append(read_h36m(tmp_path / kind / "data_3d_x.npz", tmp_path / kind / "data_2d_x_gt.npz"))
     assert len(found[0]) == len(found[1]) == 18
     for spin, official in zip(*found, strict=True):
@@ -290,9 +295,13 @@ def test_cameras_are_found_without_the_calibration_file(tmp_path: Path) -> None:
 
 
 def test_official_test_files_lose_their_invalid_frames(official_test: Path, tmp_path: Path) -> None:
-    done = convert_mpi_inf_3dhp([("test", official_test)], tmp_path)
+    done = convert_mpi_inf_3dhp([("test", official_test)], tmp_path, gaps="split")
     assert "TS1: 11 of 14 frames are valid; intrinsics fitted: annot2 lies 0.00 px" in " ".join(done.lines)
     assert "TS6: 11 of 14 frames are valid; intrinsics unknown" in " ".join(done.lines)
+    assert (
+        "TS2: 3 recordings, half of them of 4 or fewer frames, in which a network of several frames sees little "
+        "besides its own; --gaps join makes them one, as published"
+    ) in done.lines
     recordings = read_h36m(tmp_path / "data_3d_3dhp_test.npz", tmp_path / "data_2d_3dhp_test_gt.npz")
     assert [(r.action, len(r)) for r in recordings[:3]] == [("TS1 chunk0", 4), ("TS1 chunk1", 3), ("TS1 chunk2", 4)]
     for recording in recordings:
@@ -322,6 +331,37 @@ def test_only_the_right_joint_order_has_equal_limbs(official_test: Path, tmp_pat
         assert np.abs(left - right).max() > 0.05
 
 
+def test_the_studio_and_the_test_cameras_get_one_axis_that_points_up(official_test: Path, tmp_path: Path) -> None:
+    write_train(tmp_path / "train", y_up=True)
+    convert_mpi_inf_3dhp([("train", tmp_path / "train"), ("test", official_test)], tmp_path / "data", gaps="split")
+    assert find_dataset_info(tmp_path / "data/data_3d_3dhp.npz").up_axis == "y"
+    recordings = read_h36m(tmp_path / "data/data_3d_3dhp.npz", tmp_path / "data/data_2d_3dhp_gt.npz")
+    trained = next(recording for recording in recordings if recording.subject == "S1/Seq1")
+    np.testing.assert_allclose(trained.poses_3d, body(12, 0)[:, RELEVANT] / 1000, rtol=0, atol=1e-6)
+    for recording in recordings:
+        poses, skeleton = recording.poses_3d, recording.skeleton
+        assert poses is not None
+        assert (poses[:, skeleton.index("head_top"), 1] > poses[:, skeleton.index("left_ankle"), 1]).all()
+    tested = next(recording for recording in recordings if recording.action == "TS2 chunk1")
+    expected = (body(14, 52)[:, RELEVANT] * [1, -1, -1] + [100, 900, 4000])[6:9] / 1000
+    assert tested.camera is not None
+    seen = tested.camera.to_camera(torch.from_numpy(tested.poses_3d).double())
+    np.testing.assert_allclose(seen, expected, rtol=0, atol=1e-6)
+    assert np.linalg.det(tested.camera.R) == pytest.approx(1)
+    np.testing.assert_allclose(tested.camera.project(seen), tested.keypoints_2d, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(("old", "new"), list(itertools.product(["x", "y", "z", "-x", "-y", "-z"], repeat=2)))
+def test_a_world_is_turned_and_not_mirrored(old: str, new: str, official_test: Path) -> None:
+    sequence = replace(read_test_sequence(official_test, "TS1"), up_axis=old)
+    turned = turn_up(sequence, new)
+    up = {name: (-1 if name[0] == "-" else 1) * np.eye(3)["xyz".index(name[-1])] for name in (old, new)}
+    np.testing.assert_allclose(turned.poses @ up[new], sequence.poses @ up[old], rtol=0, atol=1e-9)
+    (camera,) = turned.cameras
+    assert np.linalg.det(camera.R) == pytest.approx(1)
+    np.testing.assert_allclose(camera.to_camera(torch.from_numpy(turned.poses)), sequence.poses, rtol=0, atol=1e-9)
+
+
 def test_training_and_test_files_become_one_data_set(train: Path, official_test: Path, tmp_path: Path) -> None:
     convert_mpi_inf_3dhp([("test", official_test), ("train", train)], tmp_path, skeleton="h36m_17", poses="univ_annot3")
     module = H36MDataModule(str(tmp_path), dataset="3dhp")
@@ -332,7 +372,7 @@ def test_training_and_test_files_become_one_data_set(train: Path, official_test:
     assert trained[0].skeleton == trained[0].keypoint_skeleton == H36M_17
     expected = 0.9 * (body(14, 51) * [1, -1, -1] + [100, 900, 4000])[:4] / 1000
     for joint, official in (("thorax", "neck"), ("neck", "head"), ("head", "head_top"), ("left_wrist", "left_wrist")):
-        found = tested[0].poses_3d[:, H36M_17.index(joint)]
+        found = tested[0].poses_3d[:4, H36M_17.index(joint)]
         np.testing.assert_allclose(found, expected[:, MPI_INF_3DHP_28.index(official)], rtol=0, atol=1e-6)
     with pytest.raises(
         LiftposeError, match="expected people who are not trained on, found S5/Seq2, who may be the same"

@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import pickletools
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -232,6 +233,33 @@ def test_a_small_pickle_stays_a_small_task(tmp_path: Path) -> None:
     assert found[0] is found[1]
 
 
+class Shared:
+    """An array whose bytes are those of all others, once in the pickle."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def __reduce__(self) -> Any:
+        make, what = np.zeros(0, dtype=np.uint8).__reduce__()[:2]
+        return make, what, (1, (len(self.data),), np.dtype("u1"), False, self.data)
+
+
+def test_a_small_pickle_fills_no_memory(tmp_path: Path) -> None:
+    """Many arrays of the same bytes, and bytes that are claimed but not there."""
+    data = bytes(2**20)
+    many = pickle.dumps(as_object([Shared(data) for _ in range(200)]), protocol=3)
+    claimed = b"\x80\x05\x96" + (2**28).to_bytes(8, "little") + b"abc."
+    for content, found in ((many, "arrays that are larger than the file"), (claimed, "a pickle that is cut")):
+        path = npz_with_pickle(tmp_path / "a.npz", content)
+        tracemalloc.start()
+        try:
+            with pytest.raises(LiftposeError, match=f"expected numpy arrays and plain values, found {found}"):
+                read_npz(path)
+            assert tracemalloc.get_traced_memory()[1] < 2**24
+        finally:
+            tracemalloc.stop()
+
+
 def test_stand_ins_cannot_be_changed_by_an_earlier_file(tmp_path: Path) -> None:
     with pytest.raises(LiftposeError):
         read_npz(npz_with_pickle(tmp_path / "bad.npz", BROKEN_PICKLES["a change to a stand-in"]))
@@ -336,6 +364,31 @@ def test_damaged_bytes_are_noticed(tmp_path: Path, compressed: bool) -> None:
     path.write_bytes(content)
     with pytest.raises(LiftposeError, match=r"a\.npz: array 'a': expected "):
         read_npz(path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_every_byte_may_be_damaged(tmp_path: Path, method: int) -> None:
+    with zipfile.ZipFile(tmp_path / "whole.npz", "w", method) as archive:
+        archive.writestr("a.npy", member("'<f4'", "(20,)", np.arange(20, dtype="<f4").tobytes()))
+    whole, path, refused = (tmp_path / "whole.npz").read_bytes(), tmp_path / "a.npz", 0
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        try:
+            read_npz(path)
+        except LiftposeError as error:
+            refused += 1
+            assert str(error).startswith(f"{path}: ")
+    assert refused > len(whole) / 2
+
+
+def test_refuses_a_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez_compressed(tmp_path / "a.npz", a=np.zeros(1_000_000))
+    assert len(read_npz(tmp_path / "a.npz")["a"]) == 1_000_000
+    monkeypatch.setattr("liftpose.formats.npz._SMALL", 2**20)
+    with pytest.raises(
+        LiftposeError, match=r"a\.npz: expected arrays packed at most 200-fold, found 8000128 bytes from"
+    ):
+        read_npz(tmp_path / "a.npz")
 
 
 # ------------------------------------------------------------------------------------------------------------- writing

@@ -203,6 +203,6 @@ def test_without_pyav_it_is_said_how_to_get_it(video: Path, monkeypatch: pytest.
         lambda: next(read_video(video)),
         lambda: write_mp4(tmp_path / "f.mp4", moving(2), 25),
     ):
-        with pytest.raises(LiftposeError, match="pip install av"):
+        with pytest.raises(LiftposeError, match=r"pip install 'liftpose\[video\]'"):
             act()
     assert write_gif(tmp_path / "film.gif", moving(2), 25) == 2, "a GIF does not need it"

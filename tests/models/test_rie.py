@@ -218,7 +218,7 @@ def test_the_stages_take_over_what_they_should() -> None:
 @pytest.mark.parametrize(
     ("stage", "given", "message"),
     [
-        (1, {"stage": 1}, "expected a model of stage 2 or 3, found stage 1"),
+        (1, {"stage": 1}, "expected a network of stage 2 or 3 to take weights over, found one of stage 1"),
         (2, {"stage": 3}, "stages: expected 1, found 2,3"),
         (3, {"stage": 1}, "stages: expected 2,3, found 1"),
         (3, {"filter_widths": (3, 5)}, "filter_widths: expected 3,3,3, found 3,5"),

@@ -114,7 +114,27 @@ def test_a_model_of_the_trajectory_is_left_out(public_videopose: Make, tmp_path:
         ({"layers_conv.0.weight": torch.zeros(6, 5, 3)}, r"blocks.0.conv.weight: expected the shape \(1, 3, 6, 6\)"),
         ({"layers_conv.1.weight": torch.zeros(6)}, r"found layers_conv.1.weight of shape \(6,\)"),
         ({"expand_bn.weight": torch.zeros(5)}, r"expand_norm.weight: expected the shape \(1, 6\), found the shape"),
-        ({"shrink.bias": torch.zeros(51).to_sparse()}, "shrink.bias"),
+        (
+            {"shrink.bias": torch.zeros(51).to_sparse()},
+            "shrink.bias: expected floating point numbers, found torch.spars",
+        ),
+        (
+            {"expand_bn.bias": torch.ones(6).to(torch.float8_e4m3fn)},
+            "expand_bn.bias: expected floating point numbers, found torch.float8_e4m3fn",
+        ),
+        (
+            {"expand_bn.bias": torch.ones(6).long()},
+            "expand_bn.bias: expected floating point numbers, found torch.int64",
+        ),
+        (
+            {"expand_bn.bias": torch.ones(6) * 1j},
+            "expand_bn.bias: expected floating point numbers, found torch.complex64",
+        ),
+        (
+            {"expand_bn.running_var": torch.full((6,), torch.nan)},
+            "expand_bn.running_var: expected finite numbers, found",
+        ),
+        ({"module.shrink.bias": torch.zeros(51)}, "expected weights with names of their own, found shrink.bias twice"),
         (
             {"shrink.weight": torch.zeros(33, 6, 1), "shrink.bias": torch.zeros(33)},
             "for the joints of a skeleton that is known, found 11",

@@ -15,6 +15,7 @@ from liftpose.errors import LiftposeError
 from liftpose.models import RIE
 from liftpose.skeletons import PARTS
 from liftpose.weights import load_rie
+from liftpose.weights.published import published_lifter
 from liftpose.weights.rie import rie_state_dict_from_public, rie_state_dict_to_public
 from liftpose.weights.torch_files import read_checkpoint
 
@@ -281,9 +282,20 @@ def test_weights_that_are_not_rie(tmp_path: Path) -> None:
         load_rie(weights | {"LocalLayer_Torso.shrink.weight": torch.zeros(5, 4)})
     with pytest.raises(LiftposeError, match=r"global_encoder.output.bias of shape \(1, 5\), found \(1, 3\)"):
         load_rie(weights | {"GlobalInfo.fc_2.bias": torch.zeros(3)})
+    with pytest.raises(LiftposeError, match=r"GlobalInfo.fc_1.weight: expected finite numbers, found others"):
+        load_rie(weights | {"GlobalInfo.fc_1.weight": weights["GlobalInfo.fc_1.weight"] / 0})
     torch.save({"state_dict": weights}, tmp_path / "other.pt")
     with pytest.raises(LiftposeError, match=r"other.pt: expected a checkpoint of the published RIE .* model_pos"):
         load_rie(tmp_path / "other.pt")
+
+
+def test_a_size_that_a_weight_without_numbers_claims_takes_no_memory() -> None:
+    """A network of this width would have 2^48 numbers."""
+    weights = public()
+    hostile = {key: torch.zeros(2**24, 0) for key in weights if key.startswith("Integration_") and ".fc_1.w" in key}
+    for build in (load_rie, lambda found: published_lifter({"model_pos": found}, "weights").build("weights")):
+        with pytest.raises(LiftposeError, match=r"of shape \(1, 34, 16777216\), found"):
+            build(weights | hostile)
 
 
 def test_the_published_names_of_arms_and_legs_are_exchanged() -> None:

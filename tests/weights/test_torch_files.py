@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -114,3 +115,17 @@ def test_a_tensor_that_is_larger_than_its_data_is_refused(tmp_path: Path) -> Non
     circle["again"] = circle
     torch.save(circle, tmp_path / "circle.bin")
     assert read_checkpoint(tmp_path / "circle.bin")["again"]["part"].tolist() == [[1.0, 4.0], [2.0, 5.0]]
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    """torch stores what it writes, and unpacks what is deflated all the same."""
+    torch.save({"model_pos": torch.zeros(10_000_000)}, tmp_path / "stored.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "stored.pt") as stored,
+        zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in stored.namelist():
+            packed.writestr(name, stored.read(name))
+    assert read_checkpoint(tmp_path / "stored.pt")["model_pos"].shape == (10_000_000,)
+    with pytest.raises(LiftposeError, match=r"bomb.pt: expected a checkpoint, found \d+ bytes that unpack to 4000\d+"):
+        read_checkpoint(tmp_path / "bomb.pt")

@@ -80,7 +80,7 @@ class PosePicture(pl.Callback):
 
 @torch.no_grad()
 def sequence_picture(task: LiftingTask, data: LiftingDataModule, split: Split) -> Figure:
-    """Draw the first seconds of a split's first recording: keypoints, prediction and truth.
+    """Draw the first seconds of a split's first recording that has frames: keypoints, prediction and truth.
 
     Args:
         task: The trained task.
@@ -90,8 +90,8 @@ def sequence_picture(task: LiftingTask, data: LiftingDataModule, split: Split) -
     Returns:
         The figure.
     """
-    recording = data.recordings(split)[0]
-    frames = min(len(recording), round(SECONDS * recording.fps))
+    recording = next(recording for recording in data.recordings(split) if len(recording))
+    frames = min(len(recording), max(1, round(SECONDS * recording.fps)))
     batch = data.gather(IndexBatch(split, torch.arange(frames, device=task.device), None))
     training = task.training
     task.eval()

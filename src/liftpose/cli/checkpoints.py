@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from torch import Tensor
 
 from liftpose.callbacks import RUN_ENTRY
 from liftpose.errors import LiftposeError
 from liftpose.processes import is_first_process
 from liftpose.weights import (
     CONFIG_ENTRY,
+    IDENTITY_ENTRY,
     SOURCE_ENTRY,
     PublishedLifter,
     as_checkpoint,
@@ -40,7 +40,6 @@ from liftpose.weights import (
 
 __all__ = [
     "compare_runs",
-    "compare_weights",
     "compare_with_checkpoint",
     "differences",
     "find_checkpoint",
@@ -54,6 +53,14 @@ __all__ = [
 
 TRAINING_STATE = ("epoch", "global_step", "loops", "optimizer_states", "lr_schedulers", RUN_ENTRY)
 """Entries without which training cannot go on."""
+
+ENTRY_TYPES: dict[str, type] = {
+    **dict.fromkeys(("state_dict", "hyper_parameters", "callbacks", "loops", RUN_ENTRY, IDENTITY_ENTRY), Mapping),
+    **dict.fromkeys(("optimizer_states", "lr_schedulers"), list),
+    **dict.fromkeys(("epoch", "global_step"), int),
+    **dict.fromkeys(("pytorch-lightning_version", CONFIG_ENTRY), str),
+}
+"""What the entries of a checkpoint are, where it has them."""
 
 TRAINER_COMPARED = (
     *("precision", "accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm"),
@@ -194,6 +201,12 @@ def compare_with_checkpoint(
     if missing:
         found = ", ".join(sorted(map(str, checkpoint))[:8]) or "nothing"
         raise LiftposeError(f"--ckpt_path {path}: expected a checkpoint of liftpose with {missing[0]}, found {found}")
+    for name, kind in ENTRY_TYPES.items():
+        if name in checkpoint and not isinstance(checkpoint[name], kind):
+            raise LiftposeError(
+                f"--ckpt_path {path}: {name}: expected the {kind.__name__.lower()} of a checkpoint of liftpose, found "
+                f"{type(checkpoint[name]).__name__}"
+            )
     saved = dict(checkpoint.get("hyper_parameters", {}))
     class_path = saved.pop("_class_path", None)
     if class_path not in {None, model["class_path"]}:
@@ -247,8 +260,20 @@ def compare_runs(path: Path, config: str, checkpoint: Mapping[str, Any]) -> None
     """
     text = checkpoint.get(CONFIG_ENTRY)
     if isinstance(text, str):
-        wanted, saved = (_compared_options(yaml.safe_load(content)) for content in (config, text))
+        wanted, saved = (_compared_options(_read_config(path, content)) for content in (config, text))
         _refuse(path, (line for name in wanted for line in differences(wanted[name], saved[name], name)))
+
+
+def _read_config(path: Path, text: str) -> dict[str, Any]:
+    try:
+        config = yaml.safe_load(text)
+    except yaml.YAMLError:
+        config = None
+    if not isinstance(config, dict) or not {"data", "trainer"} <= config.keys():
+        raise LiftposeError(
+            f"--ckpt_path {path}: {CONFIG_ENTRY}: expected the configuration of a run, found another text"
+        )
+    return config
 
 
 def refuse_to_shorten(path: Path, trainer: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> None:
@@ -262,7 +287,10 @@ def refuse_to_shorten(path: Path, trainer: Mapping[str, Any], checkpoint: Mappin
     Raises:
         LiftposeError: The checkpoint has more epochs or optimiser steps behind it.
     """
-    epochs = int(checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
+    try:
+        epochs = int(checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise LiftposeError(f"--ckpt_path {path}: loops: expected the progress of a training, found another") from error
     for unit, done in (("epochs", epochs), ("steps", int(checkpoint["global_step"]))):
         most = trainer[f"max_{unit}"]
         if most is not None and 0 <= most < done:
@@ -280,23 +308,6 @@ def say_longer(max_epochs: int | None, checkpoint: Mapping[str, Any]) -> None:
     before = yaml.safe_load(text)["trainer"].get("max_epochs") if isinstance(text, str) else max_epochs
     if before != max_epochs:
         say(f"trainer.max_epochs is {max_epochs} now, was {before}: what follows it goes another way from here on")
-
-
-def compare_weights(path: Path, own: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
-    """Refuse a checkpoint whose weights do not fit.
-
-    Args:
-        path: File of the checkpoint.
-        own: The ``state_dict()`` of the task.
-        saved: That of the checkpoint.
-
-    Raises:
-        LiftposeError: Names or shapes differ.
-    """
-    for name in sorted({*own, *saved}):
-        wanted, found = (tuple(state[name].shape) if name in state else "none" for state in (own, saved))
-        if wanted != found:
-            raise LiftposeError(f"--ckpt_path {path}: weights {name}: expected the shape {wanted}, found {found}")
 
 
 def differences(wanted: Any, saved: Any, name: str, class_path: str | None = None) -> Iterator[str]:
@@ -331,10 +342,12 @@ def say(text: str) -> None:
 def _refuse(path: Path, found: Iterator[str]) -> None:
     """Raise an error that names the first differences, if there are any."""
     lines = list(found)
+    own = path.parent.parent / "config.yaml"  # of the run folder that the checkpoint lies in
     if lines:
         raise LiftposeError(
             f"--ckpt_path {path}: the configuration and the checkpoint disagree: {'; '.join(lines[:SHOWN])}"
             + (f"; and {len(lines) - SHOWN} more" if len(lines) > SHOWN else "")
+            + (f" (--config {own} is the checkpoint's own)" if own.is_file() else "")
         )
 
 

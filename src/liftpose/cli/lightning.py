@@ -18,7 +18,6 @@ from torch import Tensor
 from liftpose.callbacks import RUN_ENTRY, CheckpointFiles
 from liftpose.cli.checkpoints import (
     compare_runs,
-    compare_weights,
     compare_with_checkpoint,
     find_checkpoint,
     find_last_checkpoint,
@@ -40,6 +39,7 @@ from liftpose.cli.run_folder import (
     make_run_folder,
 )
 from liftpose.cli.run_lock import sole_run
+from liftpose.cli.saved_tensors import compare_optimizer, compare_weights
 from liftpose.datamodules import LiftingDataModule
 from liftpose.errors import LiftposeError
 from liftpose.tasks import BaseTask
@@ -177,6 +177,7 @@ class LiftposeCLI(LightningCLI):
         """
         self.resumed: dict[str, Any] | None = None
         self.saved_weights: dict[str, Tensor] = {}
+        self.saved_moments: list[Any] = []
         options = self.config[self.verb]
         check_run_folder(options.trainer.default_root_dir)
         check_trainer_options(self.verb, options.trainer.as_dict())
@@ -211,6 +212,7 @@ class LiftposeCLI(LightningCLI):
             if path.parent.resolve() != (self.run_folder / "checkpoints").resolve():
                 self.resumed |= {"wandb_id": None, "csv_rows": 0}  # the run in the other folder keeps its name and log
         self.saved_weights = checkpoint["state_dict"]
+        self.saved_moments = checkpoint["optimizer_states"] if resume else []
         options.ckpt_path = str(path)
 
     def before_instantiate_classes(self) -> None:
@@ -230,6 +232,9 @@ class LiftposeCLI(LightningCLI):
         if checkpoint is not None:
             compare_weights(Path(checkpoint), self.model.state_dict(), self.saved_weights)
             self.saved_weights = {}
+            trained = (parameter for parameter in self.model.parameters() if parameter.requires_grad)
+            compare_optimizer(Path(checkpoint), trained, self.saved_moments)
+            self.saved_moments = []
         if isinstance(self.datamodule, LiftingDataModule):
             lifter = getattr(self.model, "lifter", None)
             self.datamodule.check(self.verb, lifter)

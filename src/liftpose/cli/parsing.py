@@ -188,6 +188,8 @@ def _abstract(match: re.Match[str], trail: _Trail) -> Answer:
 def _missing(match: re.Match[str], trail: _Trail) -> Answer:
     names = ", ".join(name.split(".", 1)[-1] for name in match[1].split(", "))
     place = ".".join([*trail.keys, names])
+    if "." not in match[1] and not trail.keys:  # a verb without configurations
+        return f"{place}: expected a value on the command line, found none (--help shows how)", None
     return f"{place}: expected a value in a configuration or on the command line, found none", None
 
 

@@ -57,6 +57,7 @@ def _parser() -> OneLineParser:
     parser.usage = "liftpose weights import [rie|videopose] FILE --out NAME.ckpt [options]"
     parser.add_argument("file", nargs="+", help="What network it is (told from the file without), and the file.")
     parser.add_argument("--out", type=str, help="The checkpoint to write.")
+    parser.add_argument("--overwrite", action="store_true", help="Replace the checkpoint if it is there.")
     parser.add_argument("--skeleton", type=str, help="Joint order of the poses, such as humaneva_15.")
     parser.add_argument("--keypoint_skeleton", type=str, help="Joint order of the keypoints, such as coco_17.")
     parser.add_argument("--causal", type=bool, help="Whether the windows end with the frame whose pose is wanted.")
@@ -85,6 +86,8 @@ def _import(system: str | None, file: Path, options: Mapping[str, Any]) -> list[
     out = Path(options["out"])
     if out.exists() and file.exists() and out.samefile(file):
         raise LiftposeError(f"--out {out}: expected another file than the one that is read, found the same")
+    if out.is_file() and not options["overwrite"]:
+        raise LiftposeError(f"--out {out}: expected no such file, found one (--overwrite replaces it)")
     published = read_published(file)
     wanted = " or ".join(SYSTEMS.values()) if system is None else system
     if published is None or (system is not None and published.system != system):

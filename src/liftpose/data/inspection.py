@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -41,6 +41,7 @@ FROZEN_FRAMES = 50
 _TYPICAL_LEG = 0.87  # metres, the mean of Human3.6M's adults
 _NORMALISED = 1.5  # screen coordinates reach from -1 to 1, and a little farther for people at the border
 _LOST_SHARE = 0.001
+_OUTSIDE = 0.5  # people may walk out of a picture, but not most of a take
 _FRAMES = 200  # of a take, enough for what does not change within it
 _ANOTHER_RATE = 1.5
 _SURPLUS = 25  # a take of a few frames may have some more without having another rate
@@ -123,7 +124,7 @@ class Unit(NamedTuple):
     per_metre: float
 
 
-_UNITS = (Unit("metres", 1.0), Unit("millimetres", 1000.0), Unit("centimetres", 100.0))
+_UNITS = (Unit("metres", 1.0), Unit("millimetres", 1000.0), Unit("centimetres", 100.0), Unit("kilometres", 0.001))
 
 
 def leg_length(poses: Float64Array, skeleton: Skeleton) -> float | None:
@@ -156,7 +157,7 @@ def length_unit(leg: float) -> Unit:
         leg: Length from hip over knee to ankle, above 0.
 
     Returns:
-        Metres, millimetres or centimetres.
+        Metres, millimetres, centimetres or kilometres.
 
     Example:
         >>> length_unit(903.0).name
@@ -185,6 +186,8 @@ def inspect_poses(place: str, poses: npt.NDArray[Any], skeleton: Skeleton) -> li
         unit = length_unit(leg)
         if unit.name != "metres":
             cure = f"divide the 3D poses by {unit.per_metre:g}"
+            if unit.per_metre < 1:  # metres that were divided by 1000 as if they had been millimetres
+                cure = f"multiply the 3D poses by {1 / unit.per_metre:g}"
             found = f"{unit.name} (legs of {leg:.4g} from hip to ankle)"
             findings.append(Finding("error", f"unit {unit.name}", place, "metres", found, cure))
         elif not HUMAN_LEGS[0] <= leg <= HUMAN_LEGS[1]:
@@ -271,17 +274,20 @@ def has_another_rate(count: int, frames: int) -> bool:
     return count > frames * _ANOTHER_RATE and count > frames + _SURPLUS
 
 
-def inspect_keypoints(place: str, points: npt.NDArray[Any], frames: int | None) -> list[Finding]:
+def inspect_keypoints(
+    place: str, points: npt.NDArray[Any], frames: int | None, size: Sequence[float] | None = None
+) -> list[Finding]:
     """Look for what is wrong with the keypoints of one view, seen by themselves.
 
     Args:
         place: Subject, take and view.
         points: (M, J, 2) or with confidence (M, J, 3), should be pixels.
         frames: Number of frames of the poses; None where there are none.
+        size: Width and height of the picture; None where they are unknown.
 
     Returns:
-        What was found: too few or surplus frames, coordinates that are not finite, normalised ones, joints at (0, 0),
-        frozen frames, confidences that are none.
+        What was found: too few or surplus frames, coordinates that are not finite, normalised ones, most joints outside
+        the picture, joints at (0, 0), frozen frames, confidences that are none.
     """
     findings: list[Finding] = []
     count = len(points)
@@ -299,15 +305,25 @@ def inspect_keypoints(place: str, points: npt.NDArray[Any], frames: int | None) 
         findings.append(Finding("note", "longer", place, f"keypoints for the {frames} frames of 3D", found, cure))
     if count == 0:
         return findings
-    findings += _finite(place, points, "fill the frames from their neighbours (liftpose data detections --missing)")
+    findings += _finite(place, points, "fill them from the frames before and behind, or leave the take out")
     normalised = normalisation_of(points[..., :2])
     if normalised is not None:
         cure = f"the readers normalise themselves: {normalised.cure}"
         findings.append(Finding("error", f"pixels {normalised.name}", place, "pixels", normalised.name, cure))
+    elif size is not None:
+        seen = points[sample_frames(count, _FRAMES), :, :2]
+        outside = float(((seen < -1) | (seen > np.array(size))).any(axis=-1).mean())
+        if outside > _OUTSIDE:
+            expected, found = (
+                f"people in pictures of {size[0]:g} x {size[1]:g}",
+                f"{100 * outside:.0f} % of joints outside",
+            )
+            cure = "compare image_size of the description with the videos"
+            findings.append(Finding("warning", "outside", place, expected, found, cure))
     lost = float(((points[..., 0] == 0) & (points[..., 1] == 0)).mean())
     if lost > _LOST_SHARE:
         found = f"{100 * lost:.1f} % of them at (0, 0), a detector's mark for what it has not found"
-        cure = "fill them from their neighbours"
+        cure = "fill them from the frames before and behind, or make them again (liftpose data detections)"
         findings.append(Finding("warning", "lost", place, "joints in the picture", found, cure))
     if points.shape[2] == 3:
         scores = points[..., 2][np.isfinite(points[..., 2])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ FITTED_LIMIT = 0.02
 
 _BETTER = 0.5  # another camera explains keypoints where it leaves less than this share of the error
 _EXPLAINED = 0.1  # the same for a formula
+_MOST_VIEWS = 6  # more have too many orders to try
 _EXCHANGED = 0.6  # the same for exchanged sides, measured at the joints that have a side
 
 
@@ -59,13 +61,11 @@ def judge(person: PersonViews, result: Reprojection, *, exact: bool) -> list[Fin
         detections a single take may fail without spoiling a result: that is a warning where less than half of a view's
         takes are concerned.
     """
-    count, views = len(person.takes), len(person.keypoints)
     sided = person.mirror != np.arange(len(person.mirror))
-    table: list[list[_Diagnosis]] = []
-    for take in range(count):
-        frames = person.take_of == take
-        own = result.errors[:, :, :, frames]
-        table.append([_diagnose(own[:, view], view, sided, result.heights[view]) for view in range(views)])
+    limits = [_limits(float(height), exact, result.fitted)[1] for height in result.heights]
+    table = [
+        _diagnose(result.errors[:, :, :, person.take_of == take], sided, limits) for take in range(len(person.takes))
+    ]
     findings: list[Finding] = []
     findings += _orders(person, table)
     findings += _sides(person, table, exact)
@@ -73,17 +73,32 @@ def judge(person: PersonViews, result: Reprojection, *, exact: bool) -> list[Fin
     return findings
 
 
-def _diagnose(errors: Float64Array, view: int, sided: BoolArray, height: float) -> _Diagnosis:
-    """Find camera and sides for the (2, C, F, J) errors of one view of one take."""
-    limit = DETECTION_LIMIT * height
-    medians = np.array([[median(camera) for camera in side] for side in errors])
-    best = medians.min(axis=0)
-    camera = int(np.nanargmin(best)) if np.isfinite(best).any() else view
-    if not (best[camera] < _BETTER * best[view] and best[camera] < limit):
-        camera = view
-    plain, other = (median(errors[side, camera][:, sided]) for side in range(2))
-    exchanged = other < _EXCHANGED * plain and other < limit
-    return _Diagnosis(camera, exchanged, float(medians[int(exchanged), camera]))
+def _diagnose(errors: Float64Array, sided: BoolArray, limits: list[float]) -> list[_Diagnosis]:
+    """Find camera and sides of every view of a take from its (2, V, C, F, J) errors and the limit of each view."""
+    medians = np.array([[[median(camera) for camera in view] for view in side] for side in errors])
+    cameras = _cameras(medians.min(axis=0), limits)
+    result = []
+    for view, (camera, limit) in enumerate(zip(cameras, limits, strict=True)):
+        plain, other = (median(errors[side, view, camera][:, sided]) for side in range(2))
+        exchanged = other < _EXCHANGED * plain and other < limit
+        result.append(_Diagnosis(camera, exchanged, float(medians[int(exchanged), view, camera])))
+    return result
+
+
+def _cameras(medians: Float64Array, limits: list[float]) -> list[int]:
+    """Find the camera of each view from the (V, C) medians; its own unless another one is much better."""
+    chosen = []
+    for view, (best, limit) in enumerate(zip(medians, limits, strict=True)):
+        camera = int(np.nanargmin(best)) if np.isfinite(best).any() else view
+        chosen.append(camera if best[camera] < _BETTER * best[view] and best[camera] < limit else view)
+    if len(set(chosen)) == len(chosen) or len(chosen) > _MOST_VIEWS:
+        return chosen
+    # From the front and from behind people look alike once their sides are exchanged: two views may seem to be of one
+    # camera. An order in which every view has a camera of its own and fits comes first.
+    views = np.arange(len(chosen))
+    orders = [np.array(order) for order in itertools.permutations(views)]
+    fitting = [order for order in orders if (medians[views, order] < limits).all()]
+    return min(fitting, key=lambda order: float(medians[views, order].sum())).tolist() if fitting else chosen
 
 
 def _orders(person: PersonViews, table: list[list[_Diagnosis]]) -> list[Finding]:
@@ -130,7 +145,7 @@ def _misfits(person: PersonViews, result: Reprojection, table: list[list[_Diagno
         warning, limit = _limits(float(result.heights[view]), exact, result.fitted)
         free = [median(result.free[view, person.take_of == take]) for take in range(len(table))]
         # Where a free projection fits, the extrinsics are at fault and not the keypoints.
-        errors = [min(row[view].error, other) for row, other in zip(table, free, strict=True)]
+        errors = [float(np.fmin(row[view].error, other)) for row, other in zip(table, free, strict=True)]
         concerned = [take for take, error in enumerate(errors) if error > limit]
         level = _level(exact, len(concerned), len(errors))
         formula = None
@@ -138,7 +153,11 @@ def _misfits(person: PersonViews, result: Reprojection, table: list[list[_Diagno
             formula = _affine(person, result, view, np.isin(person.take_of, concerned))
         for take, (name, error) in enumerate(zip(person.takes, errors, strict=True)):
             place = f"{person.subject}/{name}.{view}"
-            found = f"a median distance of {error:.3g} pixels"
+            found = (
+                f"a median distance of {error:.3g} pixels"
+                if np.isfinite(error)
+                else "what no camera sees, such as mirrored ones"
+            )
             if take in concerned:
                 expected = f"projections of the 3D poses within {limit:.3g} pixels"
                 if formula is not None:
@@ -151,6 +170,11 @@ def _misfits(person: PersonViews, result: Reprojection, table: list[list[_Diagno
                 else:
                     cure, kind = "look at the take: detections or poses are off there", "projection"
                 findings.append(Finding(level, kind, place, expected, found, cure))
+            elif table[take][view].error > DETECTION_LIMIT * result.heights[view]:
+                expected = "the cameras where the description says"
+                found = f"keypoints {table[take][view].error:.3g} pixels off there, but {error:.3g} from elsewhere"
+                cure = "compare the cameras with the world frame of the poses"
+                findings.append(Finding("warning", "extrinsics", place, expected, found, cure))
             elif error > warning:
                 expected = f"projections of the 3D poses within {warning:g} pixels"
                 cure = "rounded pixels or another lens model do this; results change little"

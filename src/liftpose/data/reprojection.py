@@ -55,8 +55,8 @@ class Reprojection:
         heights: (V,) pixels, median size of the person in each view: of the projections, or with fitted cameras of the
             keypoints.
         fitted: The cameras have no intrinsics; those that fit the keypoints best were used.
-        free: (V, F, J) pixels, distances after any projection at all was fitted to the view; infinite where the cameras
-            are known.
+        free: (V, F, J) pixels, distances after any projection at all was fitted to the view; NaN where the cameras are
+            known, infinite where only a mirror fits.
     """
 
     errors: Float64Array
@@ -64,11 +64,6 @@ class Reprojection:
     heights: Float64Array
     fitted: bool
     free: Float64Array
-
-    def medians(self) -> Float64Array:
-        """(V,) pixels: the median error of every view in its own camera; with fitted ones the better of two fits."""
-        views = range(self.errors.shape[1])
-        return np.array([min(median(self.errors[0, view, view]), median(self.free[view])) for view in views])
 
 
 def project_person(poses: Float64Array, cameras: Sequence[Camera]) -> Float64Array:
@@ -109,7 +104,7 @@ def reproject(person: PersonViews, cameras: Sequence[Camera]) -> Reprojection:
     fitted = not all(bool(torch.isfinite(camera.intrinsics).all()) for camera in cameras)
     projections = _fit_lenses(person, sides, cameras) if fitted else project_person(person.poses, cameras)
     errors = np.linalg.norm(sides[:, :, None] - projections, axis=-1)
-    free = np.full(person.keypoints.shape[:3], np.inf)
+    free = np.full(person.keypoints.shape[:3], np.nan)
     if fitted:
         free = np.stack([fit_projection(person.poses, view) for view in person.keypoints])
     extent = _extent(person.keypoints if fitted else projections)
@@ -129,7 +124,7 @@ def fit_projection(poses: Float64Array, keypoints: Float64Array) -> Float64Array
 
     Returns:
         (F, J) pixels between keypoints and projections; NaN for points that are not finite, or for all of them where
-        there are too few.
+        there are too few, infinite where only a mirrored projection fits.
     """
     world, seen = poses.reshape(-1, 3), keypoints.reshape(-1, 2)
     good = np.isfinite(world).all(axis=-1) & np.isfinite(seen).all(axis=-1)
@@ -143,6 +138,8 @@ def fit_projection(poses: Float64Array, keypoints: Float64Array) -> Float64Array
         with np.errstate(divide="ignore", invalid="ignore"):
             distances[good] = np.linalg.norm(image[:, :2] / image[:, 2:] - seen[good], axis=-1)
         kept = good & (distances <= 3 * median(distances) + 1e-9)
+    if np.linalg.det(projection[:, :3]) * np.median(image[:, 2]) < 0:  # a mirror, no camera
+        return np.full(keypoints.shape[:2], np.inf)
     return distances.reshape(keypoints.shape[:2])
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from liftpose.errors import LiftposeError
 
-__all__ = ["SIDES", "check_split", "split_people"]
+__all__ = ["SIDES", "check_split", "find_crossing", "split_people"]
 
 SIDES = ("train", "validation", "test")
 
@@ -101,3 +101,27 @@ def check_split(
                 f"or move together, found {found}"
             )
     return {side: [person for person in people if side_of[person] == side] for side in SIDES}
+
+
+def find_crossing(
+    train: Collection[str], other: Collection[str], same_side: Sequence[Collection[str]] = ()
+) -> tuple[str, str] | None:
+    """Find somebody who is trained on and judged by.
+
+    Args:
+        train: People for training.
+        other: People for validation or test.
+        same_side: Groups of people who may be the same person.
+
+    Returns:
+        Who is trained on, and who of the others is the same or may be; None where nobody is.
+
+    Example:
+        >>> find_crossing(["S1", "S2"], ["S3"], same_side=[("S2", "S3")])
+        ('S2', 'S3')
+    """
+    for group in [*({person} for person in train), *map(set, same_side)]:
+        trained, judged = sorted(group & set(train)), sorted(group & set(other))
+        if trained and judged:
+            return (judged[0] if judged[0] in trained else trained[0]), judged[0]
+    return None

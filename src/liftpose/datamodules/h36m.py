@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from liftpose.data.recording import Recording
+from liftpose.data.splits import find_crossing
 from liftpose.datamodules.lifting import LiftingDataModule, Split
 from liftpose.errors import LiftposeError
 from liftpose.formats import DatasetInfo, find_dataset_files, find_dataset_info, read_h36m
 from liftpose.formats.cache import read_h36m_cached
 from liftpose.models import Lifter
-from liftpose.skeletons import Skeleton, get_skeleton
+from liftpose.skeletons import Skeleton, adapter_targets, get_skeleton
 
 __all__ = ["H36MDataModule"]
 
@@ -29,8 +30,9 @@ class H36MDataModule(LiftingDataModule):
         validation_subjects: People that choose the best checkpoint; None for the data set's own split. For Human3.6M
             these are, as in all of the field, the test people S9 and S11.
         test_subjects: People to test on; None for the data set's own split (Human3.6M: S9, S11).
-        joints: Name of the joint order to bring poses into, such as ``h36m_16``, and keypoints where that needs no
-            approximation; None for that of the data set.
+        joints: Name of the joint order to bring poses into, such as ``h36m_16``, and keypoints where they are in the
+            data set's own or need no approximation; None for that of the data set. The lifter has to be made for
+            it too.
         cache: Folder of a cache of the files' content, from which they are loaded at once the next time
             (:func:`liftpose.formats.read_h36m_cached`); None for none.
         options: Options of :class:`LiftingDataModule`.
@@ -68,24 +70,35 @@ class H36MDataModule(LiftingDataModule):
             LiftposeError: A file is missing (the message names it and the command that makes it) or broken, an option
                 does not fit it, or its joints are others.
         """
+        self._check_joints()
         if stage == "fit":
             self._check_people()
         self._read([name for split in self.splits_of(stage) for name in self._subjects_of(split)])
         super().check(stage, lifter)
 
+    def _check_joints(self) -> None:
+        """Refuse a joint order that the poses cannot be brought into."""
+        if self.joints is None:
+            return
+        stored = get_skeleton(self._info().storage_skeleton)
+        possible = (stored.name, *adapter_targets(stored))
+        if self.joints.name not in possible:
+            raise LiftposeError(
+                f"data.joints: expected one of {', '.join(possible)} for {self.dataset}, found {self.joints.name}"
+            )
+
     def _check_people(self) -> None:
         """Refuse to validate or test on somebody who is trained on, or who may be the same person as one of them."""
-        sides = {split: set(self._subjects_of(split)) for split in ("train", "validation", "test")}
-        info = self._info()
-        groups = [{name} for name in sides["train"]] + [set(group) for group in info.notes.get("same_side", ())]
-        for group in groups:
-            for split in ("validation", "test"):
-                trained, other = sorted(group & sides["train"]), sorted(group & sides[split])
-                if trained and other:
-                    raise LiftposeError(
-                        f"data.{split}_subjects: expected people who are not trained on, found {other[0]}"
-                        + ("" if other[0] in trained else f", who may be the same person as {trained[0]}")
-                    )
+        for split in ("validation", "test"):
+            crossing = find_crossing(
+                self._subjects_of("train"), self._subjects_of(split), self._info().notes.get("same_side", ())
+            )
+            if crossing is not None:
+                trained, other = crossing
+                raise LiftposeError(
+                    f"data.{split}_subjects: expected people who are not trained on, found {other}"
+                    + ("" if other == trained else f", who may be the same person as {trained}")
+                )
 
     def _info(self) -> DatasetInfo:
         """Return the description of the data set."""
@@ -114,6 +127,8 @@ class H36MDataModule(LiftingDataModule):
         chosen = self.subjects[name]
         if chosen is None:
             chosen = list(self._info().splits[name])
+        if len(set(chosen)) < len(chosen):
+            raise LiftposeError(f"data.{name}_subjects: expected different people, found {', '.join(chosen)}")
         if not chosen:
             raise LiftposeError(
                 f"data.{name}_subjects: expected at least one person of {self.dataset}, found none "

@@ -15,6 +15,7 @@ from liftpose.data.windows import WindowBatch, Windows, lifting_windows
 from liftpose.datamodules.index_loader import IndexBatch, IndexBatches, index_loader
 from liftpose.errors import LiftposeError
 from liftpose.models import Lifter
+from liftpose.skeletons import adapter_targets
 
 __all__ = ["LiftingDataModule", "Split", "WindowShape"]
 
@@ -139,9 +140,11 @@ class LiftingDataModule(pl.LightningDataModule, ABC):
             if lifter is None:
                 continue
             if recording.skeleton != lifter.skeleton:
+                data, own = recording.skeleton, lifter.skeleton.name
+                bring = f"; --data.joints {own} brings the data into its own" if own in adapter_targets(data) else ""
                 raise LiftposeError(
-                    f"model.lifter.skeleton: expected {recording.skeleton.name} as in the data, found "
-                    f"{lifter.skeleton.name}"
+                    f"model.lifter.skeleton: expected {data.name} as in the data, found {own} (--model.lifter.skeleton "
+                    f"{data.name} makes a network for these joints{bring})"
                 )
             if recording.keypoint_skeleton != lifter.keypoint_skeleton:
                 raise LiftposeError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import os
 import re
 import stat
@@ -29,7 +30,10 @@ _SMALL = 16 * 2**20
 _CHUNK = 2**20
 
 _DRIVE = re.compile(r"[A-Za-z]:")
-_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError, OverflowError)
+_DAMAGE = (
+    *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError),
+    *(EOFError, ValueError, OverflowError, RecursionError),
+)
 
 
 class Archive(ABC):
@@ -43,6 +47,7 @@ class Archive(ABC):
         self.path = Path(path)
         self._members: dict[str, Any] = {}
         self._bytes = 0
+        self._entries = 0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -73,6 +78,14 @@ class Archive(ABC):
     def _content(self, member: Any) -> bytes:
         """Read one member."""
 
+    def _count(self) -> None:
+        """Count an entry, file or folder."""
+        self._entries += 1
+        if self._entries > _MAX_MEMBERS:
+            raise LiftposeError(
+                f"{self.path}: expected at most {_MAX_MEMBERS} files and folders in an archive, found more"
+            )
+
     def _add(self, name: str, size: int, packed: int, member: Any) -> None:
         """Take in one file that the archive claims to hold.
 
@@ -84,10 +97,12 @@ class Archive(ABC):
         """
         where = f"{self.path}: {name}"
         clean = _checked_name(where, name)
+        if not clean:
+            raise LiftposeError(f"{where}: expected files with names of their own, found one without a name")
         if clean in self._members:
             raise LiftposeError(f"{where}: expected files with names of their own, found two of this name")
-        if len(self._members) == _MAX_MEMBERS:
-            raise LiftposeError(f"{self.path}: expected at most {_MAX_MEMBERS} files in an archive, found more")
+        if size < 0:
+            raise LiftposeError(f"{where}: expected the size of a file, found {size} bytes")
         self._bytes += size
         if size > _MAX_MEMBER_BYTES or self._bytes > _MAX_BYTES:
             limit, found = (
@@ -111,6 +126,8 @@ class Archive(ABC):
         except _DAMAGE as error:
             reason = str(error) or "it ends too early"
             raise LiftposeError(f"{where}: expected {expected}, found it cut or damaged ({reason})") from error
+        except MemoryError as error:
+            raise LiftposeError(f"{where}: expected {expected}, found more than fits into memory") from error
         except NotImplementedError as error:
             raise LiftposeError(f"{where}: expected a common kind of compression, found {error}") from error
         except RuntimeError as error:  # zipfile's word for an encrypted member
@@ -130,8 +147,9 @@ class _ZipArchive(Archive):
     def scan(self) -> None:
         """List the members."""
         for member in self._file.infolist():
+            self._count()
             kind = stat.S_IFMT(member.external_attr >> 16)
-            if member.is_dir():
+            if member.filename.endswith("/"):
                 _checked_name(f"{self.path}: {member.filename}", member.filename)
                 continue
             if kind not in {0, stat.S_IFREG}:
@@ -159,6 +177,7 @@ class _TarArchive(Archive):
         with self._mistakes(str(self.path), "a tar archive"):
             self._file = tarfile.TarFile(fileobj=guarded, mode="r")
             while (member := self._file.next()) is not None:
+                self._count()
                 name = member.name.removeprefix("./")
                 if member.isdir():
                     _checked_name(f"{self.path}: {member.name}", name)
@@ -216,9 +235,9 @@ def open_archive(path: str | os.PathLike[str]) -> Iterator[Archive]:
 
     Raises:
         LiftposeError: There is no such file, it is not such an archive, it is cut or damaged, or it is made to do harm:
-            names that lead out of a folder, links, devices, two files of one name, more than 20,000 files, files or
-            all of them larger than any of the field's, or packed more than 200-fold. The message names the archive and
-            the member.
+            names that lead out of a folder or cannot be shown, links, devices, two files of one name, more than 20,000
+            files and folders, files or all of them larger than any of the field's, or packed more than 200-fold. The
+            message names the archive and the member.
     """
     archive = _open(Path(path))
     try:
@@ -250,6 +269,8 @@ def _open(path: Path) -> _ZipArchive | _TarArchive:
 
 def _checked_name(where: str, name: str) -> str:
     parts = name.split("/")
+    if not name.isprintable():
+        raise LiftposeError(f"{ascii(where)[1:-1]}: expected names of letters that can be shown, found one of others")
     if name.startswith("/") or ".." in parts or "\\" in name or _DRIVE.match(name) or "\0" in name:
         raise LiftposeError(f"{where}: expected names of files inside a folder, found one that may lead out of it")
     return "/".join(part for part in parts if part not in {"", "."})

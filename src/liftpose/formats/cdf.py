@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 import tempfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,11 @@ __all__ = ["read_cdf"]
 # How versions 3 and 2.6 begin, and the format of sizes and places in them.
 _WORDS = {b"\xcd\xf3\x00\x01": "q", b"\xcd\xf2\x60\x02": "i"}
 _MAX_COUNT = 10_000
+_MAX_DIMENSIONS = 32
+_MAX_BYTES = 2**30  # the longest take has five megabytes
+_LARGEST_NUMBER = 16
+_INDEX, _Z_VARIABLE, _PACKED_VALUES = 6, 8, 13  # kinds of records
+_GZIP = 5
 _NOT_COMPRESSED = b"\x00\x00\xff\xff"
 
 
@@ -71,40 +78,130 @@ def _read(cdflib: Any, file: Path, path: str | os.PathLike[str], variable: str) 
 
 
 def _check_whole(file: Path, path: str | os.PathLike[str]) -> None:
-    """Check what cdflib does not: of a cut file it returns zeros for what is missing, and wrong counts it follows.
-
-    The file begins with a magic number, then the record of the file (CDR) with the place of the global record (GDR),
-    which holds the number of bytes of the whole file, and how many variables and dimensions there are (CDF Internal
-    Format Description, version 3.9, sections 2.1 to 2.3).
-    """
+    """Check what cdflib does not: of a cut file it returns zeros for what is missing, and wrong counts it follows."""
     try:
         size = file.stat().st_size
-        with file.open("rb") as stream:
-            start = stream.read(28)
-            word = _WORDS.get(start[:4])
-            if word is None:
-                raise LiftposeError(f"{path}: expected a CDF file, found {_describe(start)}")
-            if start[4:8] != _NOT_COMPRESSED:
-                return  # what is cut out of a compressed stream, zlib misses
-            width = struct.calcsize(word)
-            (record,) = struct.unpack_from(f">{word}", start, 12 + width)
-            stream.seek(max(0, record + 4 * width + 4))
-            layout = f">{word}5i"
-            whole, *counts = struct.unpack(layout, stream.read(struct.calcsize(layout)))
-    except struct.error as error:
-        raise LiftposeError(f"{path}: expected a CDF file, found it cut or damaged ({size} bytes)") from error
+        if size > _MAX_BYTES:
+            raise LiftposeError(
+                f"{path}: expected a CDF file of at most {_MAX_BYTES / 2**30:g} GiB, found a larger one"
+            )
+        content = file.read_bytes()
     except FileNotFoundError as error:
         raise LiftposeError(f"{path}: expected a CDF file, found no such file") from error
     except OSError as error:
         raise LiftposeError(f"{path}: expected a CDF file, found: {(error.strerror or str(error)).lower()}") from error
-    if size < whole:
-        raise LiftposeError(f"{path}: expected a CDF file of {whole} bytes, found it cut after {size}")
-    r_variables, _, _, r_dimensions, z_variables = counts
-    if not all(0 <= count <= _MAX_COUNT for count in (r_variables, r_dimensions, z_variables)):
-        raise LiftposeError(
-            f"{path}: expected a CDF file, found it damaged ({r_variables} and {z_variables} variables, "
-            f"{r_dimensions} dimensions)"
-        )
+    word = _WORDS.get(content[:4])
+    if word is None:
+        raise LiftposeError(f"{path}: expected a CDF file, found {_describe(content)}")
+    try:
+        _Records(content, word).check()
+    except (struct.error, zlib.error, ValueError, OverflowError) as error:
+        reason = f"{size} bytes" if isinstance(error, struct.error) else error
+        raise LiftposeError(f"{path}: expected a CDF file, found it cut or damaged ({reason})") from error
+
+
+class _Records:
+    """The records that lead to the values, as the CDF Internal Format Description (version 3.9, chapter 2) has them.
+
+    Args:
+        content: The file.
+        word: Format of sizes and places.
+    """
+
+    def __init__(self, content: bytes, word: str) -> None:
+        self._word, self._width = word, struct.calcsize(word)
+        self._unpacked = self._visited = 0
+        packed = content[4:8] != _NOT_COMPRESSED
+        self._content = content[:8] + self._inflated(*self._packed_file(content)) if packed else content
+
+    def check(self) -> None:
+        """Walk through all records.
+
+        Raises:
+            ValueError: A count or a size is one that no file of the field has, or the file is cut.
+            struct.error: A record lies outside the file.
+            zlib.error: What is compressed is damaged.
+        """
+        w = self._width
+        (place,) = self._fields("w", 12 + w)
+        version, release = self._fields("ii", 12 + 2 * w)
+        if w == 4 and (version, release) < (2, 5):
+            raise ValueError(f"version {version}.{release}")
+        _, _, first_r, first_z, _, whole, *counts = self._fields("wi wwww iiiii", place)
+        r_count, attributes, _, dimensions, z_count = counts
+        if len(self._content) < whole:
+            raise ValueError(f"{len(self._content)} of {whole} bytes")
+        if not all(0 <= count <= _MAX_COUNT for count in counts[:2] + counts[3:]):
+            raise ValueError(f"{r_count} and {z_count} variables, {attributes} attributes, {dimensions} dimensions")
+        shape = self._fields("i" * dimensions, place + (84 if w == 8 else 60))
+        for first, count in ((first_r, r_count), (first_z, z_count)):
+            place = first
+            for _ in range(count):
+                place = self._check_variable(place, shape)
+
+    def _check_variable(self, place: int, r_shape: tuple[int, ...]) -> int:
+        """Check a variable; return where the next one is described."""
+        _, kind, following, _, last, index = self._fields("wi w ii w", place)
+        elements_at, shape_at = (64, 340) if self._width == 8 else (48, 128)
+        (elements,) = self._fields("i", place + elements_at)
+        shape = r_shape
+        if kind == _Z_VARIABLE:
+            (dimensions,) = self._fields("i", place + shape_at)
+            if not 0 <= dimensions <= _MAX_DIMENSIONS:
+                raise ValueError(f"a variable of {dimensions} dimensions")
+            shape = self._fields("i" * dimensions, place + shape_at + 4)
+        if abs(math.prod((last + 1, elements, *shape))) * _LARGEST_NUMBER > _MAX_BYTES:
+            raise ValueError(f"a variable of {last + 1} records of shape {shape}")
+        if last >= 0:
+            self._check_index(index)
+        return int(following)
+
+    def _check_index(self, first: int) -> None:
+        """Check the tree of places of a variable's values."""
+        places = [first]
+        while places:
+            place = places.pop()
+            size, _, following, entries, used = self._fields("wi w ii", place)
+            start = place + 2 * self._width + 12
+            if not 0 <= used <= entries or size < start - place + entries * (8 + self._width):
+                raise ValueError(f"an index of {size} bytes with {used} of {entries} entries")
+            self._visited += 1 + used
+            if self._visited > _MAX_COUNT:
+                raise ValueError("an index that does not end")
+            for inner in self._fields("w" * used, start + 8 * entries):
+                length, kind = self._fields("wi", inner)
+                if kind == _INDEX:
+                    places.append(inner)
+                elif kind == _PACKED_VALUES:
+                    begin = inner + self._width + 8
+                    (packed,) = self._fields("w", begin)
+                    self._inflated(self._content, begin + self._width, min(packed, length))
+            if following:
+                places.append(following)
+
+    def _packed_file(self, content: bytes) -> tuple[bytes, int, int]:
+        """Return where the data lie in a file that is compressed as a whole, and their length."""
+        self._content = content
+        size, _, how = self._fields("wi w", 8)
+        *_, method = self._fields("wii", how)
+        if method != _GZIP:
+            raise ValueError(f"compression of the kind {method}")
+        head = 3 * self._width + 8
+        return content, 8 + head, size - head
+
+    def _inflated(self, content: bytes, start: int, length: int) -> bytes:
+        if length < 0 or len(content) < start + length:
+            raise ValueError(f"{length} compressed bytes outside the file")
+        inflate = zlib.decompressobj(31)  # with gzip's header and check sum
+        data = inflate.decompress(memoryview(content)[start : start + length], _MAX_BYTES - self._unpacked + 1)
+        self._unpacked += len(data)
+        if self._unpacked > _MAX_BYTES or not inflate.eof or inflate.unused_data.strip(b"\0"):
+            raise ValueError("compressed bytes that do not end where they should")
+        return data
+
+    def _fields(self, layout: str, place: int) -> tuple[int, ...]:
+        """Return numbers; w stands for a size or a place."""
+        return struct.unpack_from(f">{layout.replace('w', self._word)}", self._content, max(0, place))
 
 
 def _describe(start: bytes) -> str:

@@ -138,7 +138,7 @@ class _Fields:
             up_axis=self._one_of("up_axis", _UP_AXES),
             source=self._text("source"),
             licence=self._text("licence"),
-            notes=self._typed("notes", dict, "an object"),
+            notes=self._notes(),
         )
         known = {
             "format",
@@ -206,6 +206,14 @@ class _Fields:
                 for i, entry in enumerate(entries)
             )
         return cameras
+
+    def _notes(self) -> dict[str, Any]:
+        notes: dict[str, Any] = self._typed("notes", dict, "an object")
+        groups = notes.get("same_side", [])
+        named = isinstance(groups, list) and all(isinstance(group, list) for group in groups)
+        if not named or not all(isinstance(person, str) for group in groups for person in group):
+            raise self._wrong("notes: same_side", "a list of lists of subjects", groups)
+        return notes
 
     def _splits(self, cameras: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
         content = self._typed("splits", dict, "an object with a list of subjects per split")

@@ -84,8 +84,9 @@ def read_h36m(
         subjects: Subjects to read, in this order; None for all that have 3D poses, in the order of the 3D file. People
             with keypoints only, such as S2 of Human3.6M, are left out then.
         info: Skeleton, frame rate and cameras; None for what :func:`liftpose.formats.find_dataset_info` finds.
-        skeleton: Joint order of the poses, None for that of the data set. Keypoints come in it too where it can be had
-            from theirs without approximation, such as 16 joints from 17; otherwise they stay as they are.
+        skeleton: Joint order of the poses, None for that of the data set. Keypoints come in it too where they
+            are in the data set's own order, or where it can be had from theirs without approximation, such as 16 joints
+            from 17; otherwise they stay as they are.
 
     Returns:
         Recordings in the field's order, on which the order of training depends: subject by subject, action by action in
@@ -266,8 +267,11 @@ def _layout_of(
     stored = keypoint_skeleton_of(path_2d, _dictionary(path_2d, content, "metadata"), info.skeleton)
     poses = info.skeleton if skeleton is None else skeleton
     get_adapter(get_skeleton(info.storage_skeleton), poses)  # refused here, before anything is converted
-    exact = poses.name in adapter_targets(stored) and not get_adapter(stored, poses).approximate
-    return _Layout(stored, poses if exact else stored, poses)
+    # Stand-ins for joints that are not there are taken for keypoints only where the poses have the same stand-ins.
+    alike = poses.name in adapter_targets(stored) and (
+        stored == info.skeleton or not get_adapter(stored, poses).approximate
+    )
+    return _Layout(stored, poses if alike else stored, poses)
 
 
 def _read_pose(where: str, array: Any, info: DatasetInfo, layout: _Layout) -> FloatArray:

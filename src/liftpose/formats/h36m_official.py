@@ -205,10 +205,11 @@ def _check_takes(where: str, subject: str, source: _Source, clips: list[_Clip]) 
 
 
 def _metres(where: str, millimetres: npt.NDArray[Any]) -> FloatArray:
+    frames = millimetres.size // (3 * _JOINTS)
+    if not 0 < frames <= _LONGEST:
+        raise LiftposeError(f"{where}: expected a take of 1 to {_LONGEST} frames, found {frames}")
     # Divided in the precision of the file and rounded once, as the published files were.
     pose: FloatArray = (millimetres.reshape(-1, _JOINTS, 3) / 1000).astype(np.float32)
-    if len(pose) == 0:
-        raise LiftposeError(f"{where}: expected at least one frame, found none")
     # NaN is no number that is smaller, so it is found here too.
     wrong = ~(np.abs(pose) <= _FARTHEST / 1000).all(axis=(1, 2))
     if wrong.any():
@@ -258,7 +259,7 @@ def _read_hdf5(where: str, content: bytes | None) -> npt.NDArray[Any]:
             if found.ndim != 2 or found.shape[0] != 3 * _JOINTS or found.shape[1] > _LONGEST:
                 raise LiftposeError(f"{where}: expected poses of shape ({3 * _JOINTS}, frames), found {found.shape}")
             array = np.asarray(found)
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
         raise LiftposeError(f"{where}: expected an HDF5 file, found it cut or damaged ({error})") from error
     return _checked(where, array, 3 * _JOINTS, "frames").T
 

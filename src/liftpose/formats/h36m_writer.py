@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from liftpose.errors import LiftposeError
+from liftpose.formats.atomic import write_atomically
 from liftpose.formats.dataset_info import DatasetInfo, write_dataset_info
 from liftpose.formats.keypoint_layouts import keypoint_metadata
 from liftpose.formats.known_datasets import known_info
@@ -83,9 +85,10 @@ def write_h36m_files(
 ) -> list[Path]:
     """Write what is already as the field's files hold it; nothing is checked.
 
-    The 3D file, by which a data set is found, is written last, and an old one of that name is removed before anything
-    is written: where there is a 3D file, the data set is complete and all of it was written together. Keypoints under
-    names that are not written now stay.
+    Everything is written beside its place first; then the old 3D file, by which a data set is found, is removed, and
+    the new files get their names, the 3D file last. So where there is a 3D file, the data set is complete and all of it
+    was written together, and one that cannot be written leaves the old one as it was. Keypoints under names that are
+    not written now stay.
 
     Args:
         root: Folder of the files, made if need be.
@@ -106,15 +109,17 @@ def write_h36m_files(
     views = {folder / f"data_2d_{info.name}_{name}.npz": content for name, content in keypoints.items()}
     path_3d, sidecar = folder / f"data_3d_{info.name}.npz", folder / f"data_3d_{info.name}.json"
     written = [*views, path_3d] if known_info(info.name) is not None else [*views, sidecar, path_3d]
-    # The 3D file goes first: an interruption between the two must not leave poses without their description.
-    for old in (path_3d, sidecar):
-        if old in written:
-            _remove(old)
-    for path, (people, metadata) in views.items():
-        write_npz_objects(path, {"positions_2d": people, "metadata": dict(metadata)}, compress=compress)
-    if sidecar in written:
-        write_dataset_info(sidecar, info)
-    write_npz_objects(path_3d, {"positions_3d": poses}, compress=compress)
+    with ExitStack() as stack:  # left in reverse: the 3D file, entered first, gets its name last
+        beside = {path: stack.enter_context(write_atomically(path)) for path in reversed(written)}
+        for path, (people, metadata) in views.items():
+            write_npz_objects(beside[path], {"positions_2d": people, "metadata": dict(metadata)}, compress=compress)
+        if sidecar in written:
+            write_dataset_info(beside[sidecar], info)
+        write_npz_objects(beside[path_3d], {"positions_3d": poses}, compress=compress)
+        # The old 3D file goes before the first new one comes, so that old and new never look like one data set.
+        for old in (path_3d, sidecar):
+            if old in written:
+                _remove(old)
     return written
 
 

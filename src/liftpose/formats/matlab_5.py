@@ -23,6 +23,7 @@ HEADER_BYTES = 128
 
 # The largest variable of the field, a training annotation of MPI-INF-3DHP, has an eighth of this.
 _MAX_BYTES = 2**30
+_MAX_VALUES = 100_000
 _MAX_DEPTH = 8
 _HEAD_BYTES = 4096  # kind, shape and name of a variable lie within this
 
@@ -70,6 +71,7 @@ class Matlab5:
         stream.seek(HEADER_BYTES - 2)
         self.order: Literal["<", ">"] = "<" if stream.read(2) == b"IM" else ">"
         self._places: dict[str, _Place] = {}
+        self._values = self._sum = 0  # cells and bytes of the variable that is read
         size = stream.seek(0, os.SEEK_END)
         start = HEADER_BYTES
         while start < size:
@@ -91,6 +93,7 @@ class Matlab5:
         Raises:
             LiftposeError: The variable is damaged or of another kind.
         """
+        self._values = self._sum = 0
         try:
             return self._array(memoryview(self._bytes(self._places[name], _MAX_BYTES)), 0)
         except _DAMAGE as error:
@@ -192,6 +195,9 @@ class Matlab5:
         numbers = self._numbers(*self._element(data, head.end)[:2])
         if len(numbers) != count:
             raise ValueError(f"a shape {head.shape} where {len(numbers)} numbers are stored")
+        self._sum += count * np.dtype(_CLASSES[head.kind]).itemsize  # eight times what is stored, at the most
+        if self._sum > _MAX_BYTES:
+            raise _OtherKind(f"more than {_MAX_BYTES / 2**30:g} GiB")
         return numbers.astype(_CLASSES[head.kind]).reshape(head.shape, order="F")
 
     def _encoding(self, kind: int) -> str:
@@ -205,6 +211,9 @@ class Matlab5:
             raise _OtherKind("cells within cells without end")
         if count * 8 > len(data):  # every cell has a tag
             raise ValueError(f"{count} cells in {len(data)} bytes")
+        self._values += count
+        if self._values > _MAX_VALUES:
+            raise _OtherKind(f"more than {_MAX_VALUES} cells")
         cells = np.empty(count, dtype=object)
         place = head.end
         for number in range(count):

@@ -15,7 +15,14 @@ from liftpose.errors import LiftposeError
 from liftpose.formats.dataset_info import DatasetInfo
 from liftpose.formats.h36m_writer import write_h36m
 from liftpose.formats.known_datasets import known_info
-from liftpose.formats.mpi_inf_3dhp_files import TEST_SEQUENCES, AnnotatedSequence, Floats, read_spin, read_test_sequence
+from liftpose.formats.mpi_inf_3dhp_files import (
+    TEST_SEQUENCES,
+    AnnotatedSequence,
+    Floats,
+    read_spin,
+    read_test_sequence,
+    turn_up,
+)
 from liftpose.formats.mpi_inf_3dhp_train import TRAIN_CAMERAS, TRAIN_PEOPLE, read_train_sequence
 from liftpose.formats.prepared import Prepared, refuse_existing
 from liftpose.skeletons import H36M_16, H36M_17, MPI_INF_3DHP_17, Skeleton, adapt, adapter_targets, get_skeleton
@@ -26,6 +33,7 @@ SOURCES_3DHP = ("valid", "test", "train")
 """What MPI-INF-3DHP can be prepared from: SPIN's annotation, the official test files, the official training files."""
 
 _FPS = 25.0
+_SHORT_RUN = 9  # frames, the shortest receptive field in use
 _NAMES = {("valid",): "3dhp_valid", ("test",): "3dhp_test", ("train",): "3dhp_train", ("test", "train"): "3dhp"}
 
 Progress = Callable[[int, int, str], None]
@@ -38,7 +46,7 @@ def convert_mpi_inf_3dhp(
     name: str | None = None,
     skeleton: str = "mpi_inf_3dhp_17",
     poses: Literal["annot3", "univ_annot3"] = "annot3",
-    gaps: Literal["split", "join"] = "split",
+    gaps: Literal["join", "split"] = "join",
     cameras: Sequence[int] = TRAIN_CAMERAS,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -58,8 +66,8 @@ def convert_mpi_inf_3dhp(
             brought into, such as ``h36m_17`` and ``h36m_16`` (spine, thorax, neck and head are then stand-ins).
         poses: ``annot3``, people in their size, or ``univ_annot3``, scaled to one height for all, which the published
             tables are of. SPIN's annotation has the scaled poses only.
-        gaps: What becomes of frames that are left out of a test sequence: a new recording behind them (``split``), or
-            one recording in which neighbours may be apart in time (``join``, as published).
+        gaps: What a test sequence becomes that lacks frames: one recording in which neighbours may be apart in time
+            (``join``, as published), or a new recording behind each gap (``split``).
         cameras: Numbers of the training cameras.
         overwrite: Replace files that are there.
         progress: Called with the number of sequences read, their number and the next one's name.
@@ -84,10 +92,8 @@ def convert_mpi_inf_3dhp(
         raise LiftposeError(f"--cameras: expected different numbers from 0 to 13, found {list(cameras)}")
     if not overwrite:
         refuse_existing(out, dataset)
-    sequences = list(_read(sources, poses, cameras, progress))
-    up_axes = sorted({sequence.up_axis for sequence in sequences})
-    if len(up_axes) > 1:
-        raise LiftposeError(f"{dataset}: expected one axis that points up, found {' and '.join(up_axes)}")
+    read = list(_read(sources, poses, cameras, progress))
+    sequences = [turn_up(sequence, read[0].up_axis) for sequence in read]
     info = _describe(dataset, target, sequences, poses if "valid" not in kinds else "univ_annot3", gaps)
     people: dict[str, dict[str, Floats]] = {}
     views: dict[str, dict[str, list[Floats]]] = {}
@@ -99,6 +105,7 @@ def convert_mpi_inf_3dhp(
         views[sequence.subject] = {action: [view[run] for view in views_of] for action, run in runs.items()}
     files = write_h36m(out, dataset, people, {"gt": views}, info)
     lines = [remark for sequence in sequences for remark in sequence.remarks]
+    lines += [line for sequence in sequences if (line := _gaps_line(sequence, gaps))]
     lines.append(_limbs_line(sequences))
     frames = sum(len(sequence.frames) for sequence in sequences)
     recordings = sum(map(len, people.values()))
@@ -183,6 +190,25 @@ def _runs(sequence: AnnotatedSequence, gaps: str) -> dict[str, slice]:
     if len(runs) == 1:
         return {sequence.action: runs[0]}
     return {f"{sequence.action} chunk{number}": run for number, run in enumerate(runs)}
+
+
+def _gaps_line(sequence: AnnotatedSequence, gaps: str) -> str | None:
+    """Say what the gaps of a sequence mean for a network that sees several frames."""
+    runs = [run.stop - run.start for run in _runs(sequence, "split").values()]
+    middle = float(np.median(runs))
+    if len(runs) == 1:
+        return None
+    if gaps == "join":
+        return (
+            f"{sequence.subject}: {len(runs) - 1} gaps between its frames, as published: neighbours there are apart in "
+            "time, and velocities mean nothing; --gaps split begins a recording behind each"
+        )
+    if middle >= _SHORT_RUN:
+        return None
+    return (
+        f"{sequence.subject}: {len(runs)} recordings, half of them of {middle:g} or fewer frames, in which a network "
+        "of several frames sees little besides its own; --gaps join makes them one, as published"
+    )
 
 
 def _limbs_line(sequences: Sequence[AnnotatedSequence]) -> str:

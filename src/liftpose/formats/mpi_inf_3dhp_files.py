@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ __all__ = [
     "numbers",
     "read_spin",
     "read_test_sequence",
+    "turn_up",
 ]
 
 TEST_SEQUENCES = ("TS1", "TS2", "TS3", "TS4", "TS5", "TS6")
@@ -41,6 +42,7 @@ TEST_SEQUENCES = ("TS1", "TS2", "TS3", "TS4", "TS5", "TS6")
 _IMAGE_SIZES = {"TS5": (1920, 1080), "TS6": (1920, 1080)}  # the two that were filmed outdoors
 _LARGE = (2048, 2048)
 _LARGEST_RESIDUAL = 1.0  # pixels
+_UNIT_VECTORS = dict(zip(("x", "y", "z", "-x", "-y", "-z"), np.vstack([np.eye(3), -np.eye(3)]), strict=True))
 
 # Where SPIN keeps the joints of the test files, in their order.
 _SPIN_SLOTS = (18, 12, 8, 7, 6, 9, 10, 11, 2, 1, 0, 3, 4, 5, 14, 16, 17)
@@ -169,6 +171,33 @@ def read_spin(path: str | os.PathLike[str]) -> list[AnnotatedSequence]:
             )
         rows.setdefault(match[1], []).append((row, int(match[2])))
     return [_spin_sequence(path, name, entries, seen, placed) for name, entries in rows.items()]
+
+
+def turn_up(sequence: AnnotatedSequence, up_axis: str) -> AnnotatedSequence:
+    """Turn the world of a sequence so that another axis points up: it is y in the studio's frame, -y in a camera's.
+
+    Args:
+        sequence: Any sequence.
+        up_axis: Such as ``"y"`` or ``"-y"``.
+
+    Returns:
+        The sequence with other poses and cameras; what the cameras see is the same.
+    """
+    if sequence.up_axis == up_axis:
+        return sequence
+    old, new = _UNIT_VECTORS[sequence.up_axis], _UNIT_VECTORS[up_axis]
+    axis = np.cross(old, new)
+    if not axis.any():  # opposite: half a turn about an axis between them
+        axis = np.roll(new, 1)
+        turn = 2 * np.outer(axis, axis) - np.eye(3)
+    else:
+        turn = np.outer(new, old) - np.outer(old, new) + np.outer(axis, axis)
+    return replace(
+        sequence,
+        poses=(sequence.poses @ turn.T).astype(sequence.poses.dtype),
+        cameras=tuple(replace(camera, R=camera.R @ torch.from_numpy(turn.T)) for camera in sequence.cameras),
+        up_axis=up_axis,
+    )
 
 
 def _spin_sequence(

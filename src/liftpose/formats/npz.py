@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import lzma
 import math
 import os
 import pickle
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +25,9 @@ __all__ = ["Deferred", "read_npz", "write_npz", "write_npz_objects"]
 # The largest file of the field (2D detections of all of Human3.6M) holds 0.3 GB in a handful of members.
 _MAX_MEMBERS = 4096
 _MAX_BYTES = 8 * 2**30
+# Coordinates shrink to a half at best; what is small may be all zeros, which deflate packs a thousandfold.
+_MAX_RATIO = 200
+_SMALL = 2**30
 
 _Header = tuple[tuple[int, ...], bool, np.dtype[Any]]
 
@@ -52,7 +57,7 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, Any]:
             return {member.filename.removesuffix(".npy"): _read_member(path, archive, member) for member in members}
     except FileNotFoundError as error:
         raise LiftposeError(f"{path}: expected an npz file, found no such file") from error
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise LiftposeError(f"{path}: expected an npz file, found {_describe_start(path)} ({error})") from error
     except OSError as error:
         raise LiftposeError(f"{path}: expected an npz file, found: {(error.strerror or str(error)).lower()}") from error
@@ -115,6 +120,11 @@ def _check_members(path: str | os.PathLike[str], members: list[zipfile.ZipInfo])
         raise LiftposeError(
             f"{path}: expected at most {_MAX_BYTES / 2**30:g} GiB of arrays, found {size / 2**30:.1f} GiB"
         )
+    packed = sum(member.compress_size for member in members)
+    if size > max(_SMALL, _MAX_RATIO * packed):
+        raise LiftposeError(
+            f"{path}: expected arrays packed at most {_MAX_RATIO}-fold, found {size} bytes from {packed}"
+        )
     seen: set[str] = set()
     for member in members:
         name = member.filename
@@ -144,7 +154,7 @@ def _read_member(path: str | os.PathLike[str], archive: zipfile.ZipFile, member:
             return np.lib.format.read_array(stream, allow_pickle=False)
     except pickle.UnpicklingError as error:
         raise LiftposeError(f"{where}: expected numpy arrays and plain values, found {error}") from error
-    except (zipfile.BadZipFile, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
         raise LiftposeError(
             f"{where}: expected a whole array, found it cut or damaged ({error or 'it ends too early'})"
         ) from error

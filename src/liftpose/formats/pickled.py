@@ -17,7 +17,7 @@ import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import numpy as np
 
@@ -69,6 +69,11 @@ class _Array:
             raise pickle.UnpicklingError(
                 f"an array of shape {self._shape} and type {self._dtype} whose data have another size"
             )
+
+    @property
+    def size(self) -> int:
+        """Bytes that the numbers have in the pickle; objects have one at the least."""
+        return len(self._data)
 
     def build(self, plain: Callable[[Any], Any]) -> np.ndarray[Any, Any]:
         """Make the array; objects in it go through ``plain`` first."""
@@ -161,6 +166,15 @@ for _core in ("numpy.core", "numpy._core"):  # the names of numpy 1 and numpy 2
 # The reader in Python, not its twin in C: that one allocates and clears whatever size a few hostile bytes claim (its
 # memo is an array). In data files nearly all bytes belong to few arrays, so the speed is the same.
 class _RestrictedUnpickler(pickle._Unpickler):
+    dispatch: ClassVar[dict[int, Callable[..., None]]] = dict(pickle._Unpickler.dispatch)
+
+    def _load_bytearray8(self) -> None:
+        """Read the bytes that are there; Python's own first allocates and clears as many as are claimed."""
+        (size,) = struct.unpack("<Q", self.read(8))  # type: ignore[attr-defined]
+        self.append(self.read(size))  # type: ignore[attr-defined]
+
+    dispatch[pickle.BYTEARRAY8[0]] = _load_bytearray8
+
     def find_class(self, module: str, name: str) -> Any:
         """Return the stand-in for a name, or refuse it."""
         try:
@@ -183,7 +197,9 @@ def load_pickled(stream: IO[bytes]) -> Any:
         Nothing of it was run.
     """
     try:
-        return _plain(_RestrictedUnpickler(stream, encoding="latin1").load(), {}, 0)
+        start = stream.tell()
+        value = _RestrictedUnpickler(stream, encoding="latin1").load()
+        return _plain(value, {}, 0, _Budget(stream.tell() - start))
     except (pickle.UnpicklingError, MemoryError):
         raise
     except EOFError as error:
@@ -192,7 +208,20 @@ def load_pickled(stream: IO[bytes]) -> Any:
         raise pickle.UnpicklingError(f"a broken pickle ({type(error).__name__}: {error})") from error
 
 
-def _plain(value: Any, done: dict[int, Any], depth: int) -> Any:
+class _Budget:
+    """The bytes of a pickle, each of which belongs to one array only; many arrays of the same bytes fill the memory."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    def spend(self, size: int) -> None:
+        """Take the bytes of an array."""
+        self._left -= size
+        if self._left < 0:
+            raise pickle.UnpicklingError("arrays that are larger than the file")
+
+
+def _plain(value: Any, done: dict[int, Any], depth: int, budget: _Budget) -> Any:
     """Replace the stand-ins in a value; each shared object is visited once, so that a small pickle is a small task."""
     if id(value) in done:
         return done[id(value)]
@@ -200,10 +229,11 @@ def _plain(value: Any, done: dict[int, Any], depth: int) -> Any:
         raise pickle.UnpicklingError(f"values nested more than {_MAX_DEPTH} levels deep")
 
     def inner(child: Any) -> Any:
-        return _plain(child, done, depth + 1)
+        return _plain(child, done, depth + 1, budget)
 
     result: Any
     if isinstance(value, _Array):
+        budget.spend(value.size)
         result = value.build(inner)
     elif isinstance(value, dict):
         result = {inner(key): inner(child) for key, child in value.items()}

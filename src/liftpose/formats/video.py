@@ -237,7 +237,7 @@ def _pyav() -> Any:
         import av
     except ImportError as error:
         raise LiftposeError(
-            "videos: expected the package av (`pip install av`; no ffmpeg program is needed), found none"
+            "videos: expected the package av (pip install 'liftpose[video]'; no ffmpeg program is needed), found none"
         ) from error
     return av
 

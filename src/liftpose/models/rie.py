@@ -243,7 +243,8 @@ class RIE(Lifter):
         """
         if self.stage == 1:
             raise LiftposeError(
-                "weights of the stage before: expected a model of stage 2 or 3, found stage 1, the first"
+                "expected a network of stage 2 or 3 to take weights over, found one of stage 1, which is trained from "
+                "the beginning (weights of stages 2 and 3 start stage 3)"
             )
         where = f"weights to start stage {self.stage} from"
         own = self.state_dict()

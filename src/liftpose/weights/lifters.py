@@ -96,7 +96,10 @@ def lifter_weights_of(content: Mapping[str, Any], where: str) -> LifterWeights:
         raise LiftposeError(
             f"{where}: expected the checkpoint of a lifter, found {', '.join(map(str, content)) or 'nothing'}"
         )
-    return LifterWeights(weights, content.get(IDENTITY_ENTRY, {}))
+    identity = content.get(IDENTITY_ENTRY, {})
+    if not isinstance(identity, Mapping):
+        raise LiftposeError(f"{where}: {IDENTITY_ENTRY}: expected a dictionary, found {type(identity).__name__}")
+    return LifterWeights(weights, identity)
 
 
 def as_checkpoint(content: dict[str, Any], where: str) -> dict[str, Any]:

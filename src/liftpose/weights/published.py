@@ -17,13 +17,12 @@ from liftpose.models.rie_state import describe_state_dict, require_same_shapes
 from liftpose.models.videopose import describe_videopose
 from liftpose.skeletons import PARTS, SKELETONS, Skeleton
 from liftpose.weights.rie import rie_state_dict_from_public
-from liftpose.weights.torch_files import read_checkpoint
+from liftpose.weights.torch_files import PREFIX, read_checkpoint
 from liftpose.weights.videopose import videopose_state_dict_from_public
 
 __all__ = ["Misfit", "PublishedLifter", "load_videopose", "published_lifter", "read_published"]
 
 _ENTRIES = ("model_pos", "state_dict")  # RIE, VideoPose3D and DH-AUG; PoseAug
-_PREFIX = "module."
 _MARKS = {
     "RIE": ("LocalLayer_", "GlobalInfo.", "FuseBlocks.", "Integration_"),
     "VideoPose3D": ("expand_conv.", "expand_bn.", "layers_conv.", "layers_bn.", "shrink."),
@@ -117,11 +116,13 @@ class PublishedLifter:
         if differing:
             raise LiftposeError(f"{where}: {'; '.join(differing)}")
         try:
-            with torch.random.fork_rng(devices=[]):  # the initial weights are thrown away: no random numbers for them
-                lifter = self.kind(**options)
+            with torch.device("meta"):  # without memory, which is taken only for sizes that fit
+                shapes = self.kind(**options).state_dict()
         except LiftposeError as error:
             raise LiftposeError(f"{where}: {error}") from error
-        require_same_shapes(lifter.state_dict(), self.state_dict, where)
+        require_same_shapes(shapes, self.state_dict, where)
+        with torch.random.fork_rng(devices=[]):  # the initial weights are thrown away: no random numbers for them
+            lifter = self.kind(**options)
         lifter.load_state_dict(self.state_dict)
         return lifter.eval()
 
@@ -184,11 +185,10 @@ def published_lifter(content: Mapping[str, Any], where: str) -> PublishedLifter 
         weights = content.get(entry)
         if not isinstance(weights, Mapping):
             continue
-        names = [str(name).removeprefix(_PREFIX) for name in weights]
+        names = [str(name).removeprefix(PREFIX) for name in weights]
         for system, marks in _MARKS.items():
             if any(name.startswith(marks) for name in names):
                 others = tuple(str(name) for name in content if str(name).startswith("model_") and name != entry)
-                weights = {str(name): tensor for name, tensor in weights.items()}
                 return (_rie if system == "RIE" else _videopose)(weights, where, others)
         if entry == "model_pos":
             found = names[0] if names else "nothing"

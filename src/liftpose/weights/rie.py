@@ -19,14 +19,12 @@ from liftpose.errors import LiftposeError
 from liftpose.models import RIE
 from liftpose.models.rie_state import describe_state_dict, differences, require_same_shapes
 from liftpose.skeletons import PARTS
-from liftpose.weights.torch_files import read_checkpoint
+from liftpose.weights.torch_files import public_weights, read_checkpoint
 
 __all__ = ["load_rie", "rie_state_dict_from_public", "rie_state_dict_to_public"]
 
 _PUBLIC_PARTS = ("Torso", "LArm", "RArm", "LLeg", "RLeg")
 """The published names in the order of PARTS: published left is the person's right."""
-
-_PREFIX = "module."  # added by torch.nn.DataParallel, in which the published script trains
 
 
 @dataclass(frozen=True)
@@ -95,13 +93,13 @@ def load_rie(path_or_state_dict: str | PathLike[str] | Mapping[str, Tensor], **o
     found = describe_state_dict(state_dict)
     arguments = {key: found[key] for key in ("filter_widths", "channels", "latent_dim", "hidden_dim")}
     arguments |= {"stage": found["stages"][-1], "current": "middle"} | options
-    with torch.random.fork_rng(
-        devices=[]
-    ):  # the model's initial weights are thrown away; take no random numbers for them
-        model = RIE(**arguments)
-    if differing := differences(describe_state_dict(model.state_dict()), found):
+    with torch.device("meta"):  # without memory, which is taken only for sizes that fit
+        shapes = RIE(**arguments).state_dict()
+    if differing := differences(describe_state_dict(shapes), found):
         raise LiftposeError(f"{where}: {differing}")
-    require_same_shapes(model.state_dict(), state_dict, where)
+    require_same_shapes(shapes, state_dict, where)
+    with torch.random.fork_rng(devices=[]):  # the initial weights are thrown away: no random numbers for them
+        model = RIE(**arguments)
     model.load_state_dict(state_dict)
     return model.eval()
 
@@ -117,9 +115,10 @@ def rie_state_dict_from_public(state_dict: Mapping[str, Tensor], where: str = "w
         A state dict for ``RIE.load_state_dict``; the tensors are copies.
 
     Raises:
-        LiftposeError: A key is missing, unknown, or differs in shape from that of another body part.
+        LiftposeError: A key is missing, unknown, or differs in shape from that of another body part, or a weight is not
+            finite.
     """
-    given = {key.removeprefix(_PREFIX): tensor for key, tensor in state_dict.items()}
+    given = public_weights(state_dict, where)
     modules = _modules(
         widths=1 + sum(key.startswith("LocalLayer_Torso.layers_conv.") for key in given) // 2,
         fusion=any(key.startswith("FuseBlocks.") for key in given),

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch.serialization import safe_globals
 
 from liftpose.errors import LiftposeError
 
-__all__ = ["Inert", "read_checkpoint"]
+__all__ = ["PREFIX", "Inert", "public_weights", "read_checkpoint"]
+
+PREFIX = "module."
+"""What torch.nn.DataParallel, in which the published scripts train, puts before the names of weights."""
 
 # What pickles of a numpy.random.RandomState refer to. numpy 2 moved `core` to `_core`, and before 1.17 the constructor
 # was `numpy.random.__RandomState_ctor`.
@@ -30,6 +35,10 @@ _RANDOM_STATE_NAMES = (
     "numpy.random._pickle.__bit_generator_ctor",
     "numpy.random._pickle.__randomstate_ctor",
 )
+
+_FLOATS = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
+_SMALL = 2**24
+_MAX_RATIO = 4
 
 
 class Inert:
@@ -63,6 +72,7 @@ def read_checkpoint(path: str | PathLike[str]) -> dict[str, Any]:
     except OSError as error:
         raise LiftposeError(f"{path}: expected a checkpoint, found {(error.strerror or str(error)).lower()}") from error
     with file, safe_globals(stand_ins), warnings.catch_warnings():
+        _check_packing(file, path)
         warnings.simplefilter("ignore")  # torch comments on the pickle protocol; the file is read or refused below
         try:
             checkpoint = torch.load(file, map_location="cpu", weights_only=True)
@@ -78,6 +88,48 @@ def read_checkpoint(path: str | PathLike[str]) -> dict[str, Any]:
                 f"{path}: expected a checkpoint, found a tensor {tuple(tensor.shape)} with {held} bytes of data"
             )
     return checkpoint
+
+
+def _check_packing(file: IO[bytes], path: str | PathLike[str]) -> None:
+    """Refuse a file that unpacks to much more than it is: torch packs nothing, but unpacks what somebody has packed."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError):
+        unpacked = 0  # of another kind, or damaged; torch says so
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if unpacked > max(_SMALL, _MAX_RATIO * size):
+        raise LiftposeError(f"{path}: expected a checkpoint, found {size} bytes that unpack to {unpacked}")
+
+
+def public_weights(state_dict: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Name the weights of a public code's network as they are without ``DataParallel``, and refuse what is no numbers.
+
+    Args:
+        state_dict: The network's ``state_dict()``; whether everything in it is a tensor is left to those who need it.
+        where: What it is, the start of an error message.
+
+    Returns:
+        Name -> the same tensor.
+
+    Raises:
+        LiftposeError: Two weights have one name, or one is not of ordinary floating point numbers or not finite.
+    """
+    weights: dict[str, Any] = {}
+    for given, tensor in state_dict.items():
+        name = str(given).removeprefix(PREFIX)
+        if name in weights:
+            raise LiftposeError(f"{where}: expected weights with names of their own, found {name} twice")
+        weights[name] = tensor
+        if not isinstance(tensor, torch.Tensor) or name.endswith(".num_batches_tracked"):
+            continue
+        if tensor.layout != torch.strided or tensor.dtype not in _FLOATS:
+            found = tensor.dtype if tensor.layout == torch.strided else tensor.layout
+            raise LiftposeError(f"{where}: {name}: expected floating point numbers, found {found}")
+        if not tensor.isfinite().all():
+            raise LiftposeError(f"{where}: {name}: expected finite numbers, found others (the training has diverged)")
+    return weights
 
 
 def _tensors(content: Any) -> Iterator[torch.Tensor]:

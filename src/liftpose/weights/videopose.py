@@ -13,10 +13,10 @@ from torch import Tensor
 
 from liftpose.errors import LiftposeError
 from liftpose.models.videopose import describe_videopose
+from liftpose.weights.torch_files import public_weights
 
 __all__ = ["videopose_state_dict_from_public"]
 
-_PREFIX = "module."  # added by torch.nn.DataParallel, in which the published script trains
 _BATCHES = "num_batches_tracked"
 
 
@@ -32,9 +32,9 @@ def videopose_state_dict_from_public(state_dict: Mapping[str, Tensor], where: st
         A state dict for ``VideoPose.load_state_dict``; the tensors are copies.
 
     Raises:
-        LiftposeError: A key is missing, unknown, or of another shape.
+        LiftposeError: A key is missing, unknown, or of another shape, or a weight is not finite.
     """
-    given = {key.removeprefix(_PREFIX): tensor for key, tensor in state_dict.items()}
+    given = public_weights(state_dict, where)
     blocks = sum(key.startswith("layers_conv.") for key in given) // 2
     own: dict[str, Tensor] = {}
     for public, name, convert in _rows(blocks):

@@ -177,9 +177,11 @@ def test_cameras_without_intrinsics_are_fitted(tmp_path: Path, name: str, noise:
 def test_missing_takes_of_the_protocol(tmp_path: Path) -> None:
     poses, views = humaneva(np.random.default_rng(0))
     for content in (poses, views):
-        del content["Validate/S2"]["Jog 1 chunk0"]
-    (line,) = [line for line in check_folder(save_humaneva(tmp_path, poses, views)).lines() if "error:" in line]
-    assert "Validate/S2: expected chunks of Walking, Jog and Box, found none of Jog" in line
+        del content["Validate/S2"]["Jog 1 chunk0"], content["Train/S3"]["Box 1 chunk2"]
+    lines = check_folder(save_humaneva(tmp_path, poses, views)).lines()
+    error, warning = [line for line in lines if line.startswith(("error:", "warning:"))]
+    assert "Validate/S2: expected chunks of Walking, Jog and Box, found none of Jog" in error
+    assert warning.startswith("warning: ") and "Train/S3: expected chunks of" in warning and "none of Box" in warning
 
 
 # ------------------------------------------------------------------------------------------------------ made here

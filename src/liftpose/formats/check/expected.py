@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from liftpose.data.inspection import Finding, Level
+from liftpose.data.splits import find_crossing
 from liftpose.formats.dataset_info import DatasetInfo
 
 __all__ = ["H36M_ACTIONS", "expected_takes", "missing_in_other", "missing_people"]
@@ -33,7 +34,7 @@ def missing_people(takes: Takes, info: DatasetInfo) -> list[Finding]:
 
     Returns:
         People of the splits that are missing: an error for those who are tested on, a warning for others. An error for
-        people whose cameras are unknown.
+        people whose cameras are unknown, and for somebody on both sides of a split.
     """
     findings = []
     for person in takes:
@@ -41,6 +42,11 @@ def missing_people(takes: Takes, info: DatasetInfo) -> list[Finding]:
             cure = "add them to the description, or leave the person out"
             findings.append(Finding("error", "cameras", person, "cameras of everybody with 3D poses", "none", cure))
     tested = {*info.splits["validation"], *info.splits["test"]}
+    crossing = find_crossing(info.splits["train"], tested, info.notes.get("same_side", ()))
+    if crossing is not None:
+        found = crossing[1] if crossing[0] == crossing[1] else f"{crossing[1]}, who may be {crossing[0]}"
+        expected, cure = "validation and test on people who are not trained on", "correct splits in the description"
+        findings.append(Finding("error", "splits", "", expected, found, cure))
     for person in dict.fromkeys(person for people in info.splits.values() for person in people):
         if not takes.get(person):
             level: Level = "error" if person in tested else "warning"
@@ -64,7 +70,7 @@ def expected_takes(takes: Takes, info: DatasetInfo) -> list[Finding]:
     if info.name == "h36m":
         return [finding for person in takes for finding in _h36m(person, takes[person], info)]
     if info.name.startswith("humaneva"):
-        return [finding for person in takes for finding in _humaneva(person, takes[person])]
+        return [finding for person in takes for finding in _humaneva(person, takes[person], info)]
     return []
 
 
@@ -93,13 +99,14 @@ def _h36m(person: str, takes: Sequence[str], info: DatasetInfo) -> list[Finding]
     return findings
 
 
-def _humaneva(person: str, takes: Sequence[str]) -> list[Finding]:
+def _humaneva(person: str, takes: Sequence[str], info: DatasetInfo) -> list[Finding]:
     lacking = [action for action in _HUMANEVA_TESTED if not any(take.startswith(action) for take in takes)]
     if not lacking:
         return []
     found = f"none of {', '.join(lacking)}"
     cure = f"make the file again with all files of {person}"
-    return [Finding("error", f"takes {person}", person, "chunks of Walking, Jog and Box", found, cure)]
+    level: Level = "error" if person in info.splits["test"] else "warning"
+    return [Finding(level, f"takes {person}", person, "chunks of Walking, Jog and Box", found, cure)]
 
 
 def missing_in_other(takes_3d: Takes, takes_2d: Takes) -> list[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from liftpose.data.inspection import Finding, inspect_poses
+from liftpose.data.inspection import Finding, Level, inspect_poses
 from liftpose.errors import LiftposeError
 from liftpose.formats.check.keypoints_file import check_keypoints_file
 from liftpose.formats.check.poses_file import PosesSummary, check_poses_file
@@ -75,17 +75,46 @@ def check_folder(
     if not root.is_dir():
         found = "a file" if root.exists() else "nothing of that name"
         raise LiftposeError(f"{root}: expected a folder with data sets, found {found}")
-    places = defaultdict(list)
-    for path in sorted(root.rglob("*")):
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(root).parts):
-            places[path.parent].append(path)
-    steps = _Steps(sum(map(len, places.values())), progress)
     report = FolderReport()
+    places = _find_files(root, report)
+    steps = _Steps(sum(map(len, places.values())), progress)
     with np.errstate(all="ignore"):  # broken numbers are found by looking, not by numpy's warnings
         for paths in places.values():
             report.files += _check_place(paths, steps)
     steps.end()
     return report
+
+
+def _find_files(root: Path, report: FolderReport) -> dict[Path, list[Path]]:
+    """List the files of every folder, those of linked folders once; say which folders and links lead nowhere."""
+
+    def refuse(error: OSError) -> None:
+        reason = (error.strerror or str(error)).lower()
+        report.files.append(
+            FileReport(Path(error.filename), failures=[f"{error.filename}: expected files, found: {reason}"])
+        )
+
+    places: dict[Path, list[Path]] = {}
+    seen = set()
+    for name, folders, files in os.walk(root, onerror=refuse, followlinks=True):
+        real = os.path.realpath(name)
+        if real in seen:  # a link to a folder above, or a second one to the same
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
+        present = []
+        for path in (Path(name, file) for file in sorted(files) if not file.startswith(".")):
+            if path.is_file():
+                present.append(path)
+            elif path.is_symlink() and not path.exists():
+                level: Level = "error" if path.suffix in {".npz", ".json"} else "warning"
+                found, cure = f"a link to {path.readlink()}, which is not there", "bring it back, or remove the link"
+                dead = Finding(level, "link", "", "a file or a folder", found, cure)
+                report.files.append(FileReport(path, findings=[dead]))
+        if present:
+            places[Path(name)] = present
+    return places
 
 
 class _Steps:
@@ -133,6 +162,8 @@ def _check_place(paths: Sequence[Path], steps: _Steps) -> list[FileReport]:
         if path_3d is not None:
             steps.begin(path_3d)
             poses, report = check_poses_file(path_3d, name)
+            said = reports[-1].failures if sidecar is not None else []
+            report.failures = [failure for failure in report.failures if failure not in said]
             reports.append(report)
             rest.remove(path_3d)
         info = poses.info if poses is not None else _description(sidecar, name)

@@ -16,7 +16,7 @@ from liftpose.data.reprojection import PersonViews, Reprojection, median, reproj
 from liftpose.errors import LiftposeError
 from liftpose.formats.check.arrays import Takes2D, takes_2d
 from liftpose.formats.check.expected import missing_in_other
-from liftpose.formats.check.poses_file import FRAMES_PER_TAKE, PosesSummary
+from liftpose.formats.check.poses_file import FRAMES_PER_TAKE, PosesSummary, is_relative
 from liftpose.formats.check.report import FileReport, camera_words, count_words, list_words, size_words
 from liftpose.formats.dataset_info import DatasetInfo
 from liftpose.formats.keypoint_layouts import KEYPOINT_LAYOUTS, keypoint_skeleton_of
@@ -32,7 +32,6 @@ _LIMBS = tuple(
     f"{side}_{joint}" for side in ("left", "right") for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 )
 _BETTER = 0.5
-_AT_ORIGIN = 1e-6  # metres
 
 
 def is_exact(keypoints: str) -> bool:
@@ -83,12 +82,14 @@ def check_keypoints_file(
         report.findings += missing_in_other(poses.names, read.names)
     for person, takes in read.takes.items():
         progress(f"{path.name}: {person}")
+        sizes = [camera.image_size.tolist() for camera in info.cameras.get(person, ())] if info is not None else []
         known = poses.takes.get(person, {}) if poses is not None else {}
         for take, views in takes.items():
             frames = known[take].frames if take in known else None
             for view, points in enumerate(views):
                 if points is not None:
-                    report.findings += inspect_keypoints(f"{person}/{take}.{view}", points, frames)
+                    size = sizes[view] if view < len(sizes) else None
+                    report.findings += inspect_keypoints(f"{person}/{take}.{view}", points, frames, size)
     if poses is None:
         report.lines.append("not compared with poses, since there are none of this data set that can be read")
     else:
@@ -177,7 +178,7 @@ def _compare(report: FileReport, read: Takes2D, poses: PosesSummary, skeleton: S
 
 
 def _pixels(value: float) -> str:
-    return f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+    return "unknown" if np.isnan(value) else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
 
 
 def _layout_name(skeleton: Skeleton) -> str:
@@ -249,12 +250,11 @@ def _gather(
 ) -> dict[str, Any] | None:
     """Collect the sampled frames of a person; None where there is nothing to compare."""
     names: list[str] = []
-    root = poses.info.skeleton.root
     numbers, world, seen = [], [], []
     for take, views in takes.items():
         known = poses.takes.get(subject, {}).get(take)
-        if known is None or len(views) != len(cameras) or (np.abs(known.poses[:, root]) < _AT_ORIGIN).all():
-            continue  # poses relative to their root have no place before a camera
+        if known is None or len(views) != len(cameras) or is_relative(known.poses, poses.info.skeleton):
+            continue
         points = np.full((len(views), len(known.index), len(joints), 2), np.nan)
         for place, (view, camera) in enumerate(zip(views, cameras, strict=True)):
             if view is None or has_another_rate(len(view), known.frames):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from liftpose.data.inspection import (
     Finding,
@@ -25,14 +26,15 @@ from liftpose.formats.check.report import FileReport, count_words, list_words, s
 from liftpose.formats.dataset_info import DatasetInfo
 from liftpose.formats.known_datasets import find_dataset_info
 from liftpose.formats.npz import read_npz
-from liftpose.skeletons import adapt, get_skeleton
+from liftpose.skeletons import Skeleton, adapt, get_skeleton
 
-__all__ = ["FRAMES_PER_TAKE", "PosesSummary", "SampledTake", "check_poses_file"]
+__all__ = ["FRAMES_PER_TAKE", "PosesSummary", "SampledTake", "check_poses_file", "is_relative"]
 
 FRAMES_PER_TAKE = 32
 """Frames of each take that are compared with the keypoints."""
 
 _LEANING, _UPRIGHT = 0.3, 0.7
+_AT_ORIGIN = 1e-6  # metres
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +116,7 @@ def check_poses_file(path: Path, name: str) -> tuple[PosesSummary | None, FileRe
             unit = length_unit(leg or 1.0)
             units[unit.name] = None
             sampled /= unit.per_metre  # another one is found and said above; goes on in metres
+            report.findings += _relative(person, place, sampled, info)
             direction = standing_direction(sampled, info.skeleton)
             standing += len(poses) * direction if direction is not None else 0
             summary.takes[person][take] = SampledTake(len(poses), index, sampled)
@@ -157,6 +160,20 @@ def _twins(seen: dict[tuple[Any, ...], list[tuple[str, str]]], info: DatasetInfo
         else:
             findings.append(Finding("warning", "twins", places[0], "poses of its own", found, cure))
     return findings
+
+
+def is_relative(poses: npt.NDArray[np.float64], skeleton: Skeleton) -> bool:
+    """Return whether poses (F, J, 3), metres, are relative to their root and so have no place before a camera."""
+    return bool((np.abs(poses[:, skeleton.root]) < _AT_ORIGIN).all())
+
+
+def _relative(person: str, place: str, poses: npt.NDArray[np.float64], info: DatasetInfo) -> list[Finding]:
+    """Find poses without their place in the world where the cameras could see them."""
+    known = any(bool(torch.isfinite(camera.intrinsics).all()) for camera in info.cameras.get(person, ()))
+    if not known or not is_relative(poses, info.skeleton):
+        return []
+    found, cure = "poses relative to their root", "give them their place again, without which nothing can be projected"
+    return [Finding("warning", "relative", place, "poses with their place in the world", found, cure)]
 
 
 def _up_axis(standing: npt.NDArray[np.float64], info: DatasetInfo) -> list[Finding]:
