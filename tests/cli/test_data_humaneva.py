@@ -25,7 +25,7 @@ def test_the_command_says_what_it_has_made(liftpose: Command, humaneva_export: P
     )
     assert f"{frames} frames with poses of 2243" in next(line for line in out.splitlines() if "Validate/S2" in line)
     assert "left out: ThrowCatch of S3, whose motion capture is damaged" in out
-    assert "left out: 1 files of other trials, such as Walking_3.mat" in out
+    assert "left out: 1 of other trials, such as Walking_3.mat" in out
     assert f"wrote {tmp_path / 'data/data_3d_humaneva15.npz'}" in out
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [
         "data_2d_humaneva15_gt.npz", "data_3d_humaneva15.npz",

@@ -236,6 +236,7 @@ def with_value(value: float) -> np.ndarray:
         (np.zeros((1, 96, 6)), r"expected poses of shape \(.*96.*\), found \("),
         (with_value(np.nan), "expected finite coordinates in millimetres, .* in 1 of 6 frames, first in frame 4"),
         (with_value(-np.inf), "expected finite coordinates in millimetres, .* in 1 of 6 frames, first in frame 4"),
+        (with_value(1.7), r"expected coordinates in millimetres, found none beyond 1.7 \(metres\?\)"),
         (with_value(-1e30), "expected finite coordinates in millimetres, .* in 1 of 6 frames, first in frame 4"),
     ],
 )

@@ -100,6 +100,9 @@ def test_a_model_of_the_trajectory_is_left_out(public_videopose: Make, tmp_path:
     published = read_published(path)
     assert published is not None
     assert published.left_out == ("model_traj",)
+    path = public_file(tmp_path / "y.bin", public_videopose(), model_traj=None)  # as supervised runs save it
+    found = read_published(path)
+    assert found is not None and found.left_out == ()
     assert published.options["skeleton"] == "h36m_17"
 
 

@@ -54,8 +54,7 @@ def convert_h36m(
 
     Raises:
         LiftposeError: There are such files already, the official files are not as expected, or a file cannot be
-            written. Nothing is left half-written: an old 3D file goes before the new keypoints come, and the new one,
-            by which a data set is found, comes last.
+            written. Nothing is left half-written, and old files stay until all the new ones are whole.
     """
     info = h36m_info()
     if not overwrite:

@@ -51,6 +51,7 @@ _LEFT_OUT = ("S11", "Directions")  # its video is damaged, and nobody evaluates 
 
 _JOINTS = 32
 _FARTHEST = 1e5  # millimetres; values that a CDF file has no record of are -1e30
+_NEAREST = 50.0  # millimetres; somebody in a room is larger than this, and in metres smaller
 _LONGEST = 100_000  # frames; takes have some thousand
 
 
@@ -217,6 +218,10 @@ def _metres(where: str, millimetres: npt.NDArray[Any]) -> FloatArray:
         raise LiftposeError(
             f"{where}: expected finite coordinates in millimetres, within {_FARTHEST / 1000:g} m of the origin, found "
             f"others in {int(wrong.sum())} of {len(pose)} frames, first in frame {frame}"
+        )
+    if float(np.abs(pose).max()) < _NEAREST / 1000:
+        raise LiftposeError(
+            f"{where}: expected coordinates in millimetres, found none beyond {1000 * np.abs(pose).max():.3g} (metres?)"
         )
     return pose
 

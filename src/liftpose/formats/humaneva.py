@@ -95,6 +95,8 @@ def convert_humaneva(
             progress(number, len(files), f"{subject}/{action}")
         take = _read_take(path, subject, action, joints)
         joints = take.poses.shape[1]
+        if number == 0 and not overwrite:  # the number of joints is part of the name
+            refuse_existing(out, humaneva_info(joints).name)
         start = take.chunks[0].start
         for chunk in take.chunks:
             if chunk.valid:
@@ -104,8 +106,6 @@ def convert_humaneva(
     if progress is not None:
         progress(len(files), len(files), "")
     info = humaneva_info(joints)
-    if not overwrite:
-        refuse_existing(out, info.name)
     written = write_h36m(out, info.name, poses, {"gt": keypoints}, info)
     for subject, takes in poses.items():
         frames = sum(len(take) for take in takes.values())
@@ -115,7 +115,7 @@ def convert_humaneva(
         lines.append("left out: ThrowCatch of S3, whose motion capture is damaged")
     trials = [path for (subject, action), path in others.items() if (subject, action) not in _LEFT_OUT]
     if trials:
-        lines.append(f"left out: {len(trials)} files of other trials, such as {trials[0].name}")
+        lines.append(f"left out: {len(trials)} of other trials, such as {trials[0].name}")
     return Prepared(lines, written)
 
 

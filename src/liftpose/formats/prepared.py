@@ -32,8 +32,10 @@ def refuse_existing(folder: str | os.PathLike[str], dataset: str) -> None:
         dataset: Name of the data set in their names.
 
     Raises:
-        LiftposeError: One of the files is there.
+        LiftposeError: One of the files is there, or the folder is a file.
     """
+    if Path(folder).exists() and not Path(folder).is_dir():
+        raise LiftposeError(f"{folder}: expected a folder to write to, found a file")
     for name in (f"data_3d_{dataset}.npz", f"data_2d_{dataset}_gt.npz"):
         if (Path(folder) / name).exists():
             raise LiftposeError(f"{Path(folder) / name}: expected no such file, found one (--overwrite replaces it)")

@@ -188,7 +188,11 @@ def published_lifter(content: Mapping[str, Any], where: str) -> PublishedLifter 
         names = [str(name).removeprefix(PREFIX) for name in weights]
         for system, marks in _MARKS.items():
             if any(name.startswith(marks) for name in names):
-                others = tuple(str(name) for name in content if str(name).startswith("model_") and name != entry)
+                others = tuple(
+                    str(name)
+                    for name, value in content.items()
+                    if str(name).startswith("model_") and name != entry and value is not None
+                )
                 return (_rie if system == "RIE" else _videopose)(weights, where, others)
         if entry == "model_pos":
             found = names[0] if names else "nothing"
