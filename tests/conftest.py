@@ -24,8 +24,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", default="24", help="how often the runs of tests/resume are stopped")
 
 
-# What passes once passes always: neither torch's random numbers nor hypothesis' examples change between runs, and a slow
-# first call, on a busy machine, is no failure.
+# What passes once passes always: neither torch's random numbers nor hypothesis' examples change between runs, and a
+# first call that is slow on a busy machine is no failure.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("repeatable")
 

@@ -58,7 +58,7 @@ def test_turning_is_counter_clockwise_from_above() -> None:
     np.testing.assert_allclose(turn(np.array([1.0, 0, 5]), 30), [np.sqrt(3) / 2, 0.5, 5])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     frames=st.integers(2, 40),
     source=st.sampled_from([24.0, 60.0, 120.0, 59.94]),
@@ -109,7 +109,7 @@ def test_the_place_the_cameras_look_at_is_in_the_middle_of_human36m_s_room(subje
     assert np.abs(pixels - 500).max() < 200
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000))
 def test_the_best_shift_is_that_of_scipy_s_linear_programme(seed: int) -> None:
     space = ViewingSpace(rig())

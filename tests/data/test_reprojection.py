@@ -19,7 +19,7 @@ def camera(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return rotation, np.array([*random.uniform(-0.3, 0.3, 2), random.uniform(4, 6)])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), outliers=st.floats(0, 0.15))
 def test_a_projection_is_found_in_spite_of_outliers(seed: int, outliers: float) -> None:
     random = np.random.default_rng(seed)

@@ -140,7 +140,7 @@ def loop_window(sequence: Array, first: int, count: int, flip: bool, order: list
     return np.stack(frames)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     lengths=st.lists(st.integers(0, 7), min_size=1, max_size=4).filter(any),
     pad=st.integers(0, 5),

@@ -105,7 +105,7 @@ def test_an_offset_can_be_corrected_and_a_wrong_name_is_told(tmp_path: Path) -> 
         bvh.positions({"Elbow": (0, 0, 1)})
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(*[st.floats(-360, 360)] * 6), min_size=1, max_size=5))
 def test_bones_keep_their_length_whatever_the_angles(angles: list[tuple[float, ...]]) -> None:
     channels = (

@@ -542,7 +542,7 @@ def test_bad_lists_of_detectron(tmp_path: Path, boxes: Any, keypoints: Any, mess
         read_detector_file(tmp_path / "a.npz", "detectron", 17)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     data=st.data(),
     odd=st.sampled_from(

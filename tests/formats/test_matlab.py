@@ -206,7 +206,7 @@ def test_a_cut_file_is_refused_wherever_it_is_cut(save: Save, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-@settings(max_examples=100, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_damage_gives_values_or_one_line(
     compressed: bool, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

@@ -28,7 +28,7 @@ def clouds(seed: int, *shape: int) -> Tensor:
     return torch.randn(*shape, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), scale=st.floats(1e-3, 1e3), distance=st.floats(0, 100), joints=st.integers(4, 20))
 def test_a_known_similarity_is_found_again(seed: int, scale: float, distance: float, joints: int) -> None:
     source = clouds(seed, joints)
@@ -188,7 +188,7 @@ def kabsch(source: Tensor, target: Tensor) -> Tensor:
     return torch.from_numpy((s * signs).sum() / (x0**2).sum() * x0 @ rotation.T + y.mean(0))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     seed=st.integers(0, 2**16),
     joints=st.integers(3, 20),
@@ -220,7 +220,7 @@ def test_errors_are_those_of_a_decomposition(
         torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-5 if single else 1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**16),
     values=st.tuples(*[st.floats(1e-9, 1.0)] * 3),

@@ -72,7 +72,7 @@ def test_undistorted_pixels_belong_to_the_projection_matrix(model: DistortionMod
     torch.testing.assert_close(pixels, expected, rtol=0, atol=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.sampled_from(MODELS),
     st.tuples(st.floats(0, 999), st.floats(0, 1001)),

@@ -76,7 +76,7 @@ def test_numpy_loops_agree() -> None:
     np.testing.assert_allclose(F.pck(prediction, target), curve[30])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), scale=st.floats(0.01, 100))
 def test_a_similarity_of_the_prediction_changes_p_mpjpe_not_at_all_and_a_scale_not_n_mpjpe(
     seed: int, scale: float

@@ -34,7 +34,7 @@ def expected_mpjve() -> float:
     return float(np.mean(errors))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10_000), batch=st.integers(1, 20))
 def test_any_order_any_batches_and_repeated_poses_give_the_value_of_whole_sequences(seed: int, batch: int) -> None:
     rows = sequences()

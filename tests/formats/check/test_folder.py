@@ -502,7 +502,7 @@ def test_the_cures_cure(tmp_path: Path, content: Content) -> None:
     assert problems(check_folder(save(tmp_path / "b", content)), tmp_path) == []
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(order=st.permutations(range(VIEWS)), exchange=st.booleans(), millimetres=st.booleans(), screen=st.booleans())
 def test_several_things_at_once(
     tmp_path_factory: pytest.TempPathFactory, order: list[int], exchange: bool, millimetres: bool, screen: bool
@@ -732,7 +732,7 @@ PLACES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(spoilt=st.lists(st.tuples(PLACES, ODD), min_size=1, max_size=3))
 def test_whatever_a_file_holds_the_check_comes_to_its_end(
     tmp_path_factory: pytest.TempPathFactory, spoilt: list[tuple[tuple[Any, ...], Any]]
