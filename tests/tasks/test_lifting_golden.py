@@ -10,7 +10,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from liftpose.data.windows import lifting_windows
+from liftpose.data.lifting_windows import lifting_windows
 from liftpose.datamodules import H36MDataModule
 from liftpose.metrics import MPJPE, Table, action_table, action_tables_by_subject
 from liftpose.models import RIE

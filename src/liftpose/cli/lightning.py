@@ -39,7 +39,7 @@ from liftpose.cli.run_folder import (
     make_run_folder,
 )
 from liftpose.cli.run_lock import sole_run
-from liftpose.cli.saved_tensors import compare_optimizer, compare_weights
+from liftpose.cli.saved_tensors import compare_optimizers, compare_weights
 from liftpose.datamodules import LiftingDataModule
 from liftpose.errors import LiftposeError
 from liftpose.tasks import BaseTask
@@ -228,12 +228,14 @@ class LiftposeCLI(LightningCLI):
     def check(self) -> None:
         """Refuse a run that cannot work before anything is written."""
         checkpoint = self.config[self.verb].get("ckpt_path")
+        if self.verb == "fit":
+            self.model.check_trainer(self.config[self.verb].trainer.as_dict())
         self.model.check(self.verb, checkpoint)
         if checkpoint is not None:
             compare_weights(Path(checkpoint), self.model.state_dict(), self.saved_weights)
             self.saved_weights = {}
-            trained = (parameter for parameter in self.model.parameters() if parameter.requires_grad)
-            compare_optimizer(Path(checkpoint), trained, self.saved_moments)
+            if self.resumed is not None:
+                compare_optimizers(Path(checkpoint), self.model.trained_parameters(), self.saved_moments)
             self.saved_moments = []
         if isinstance(self.datamodule, LiftingDataModule):
             lifter = getattr(self.model, "lifter", None)

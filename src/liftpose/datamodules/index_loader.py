@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from liftpose.data.draws import BatchPlace
 from liftpose.data.epoch_order import epoch_order
 
 __all__ = ["EpochSteps", "IndexBatch", "IndexBatches", "index_loader"]
@@ -28,12 +29,14 @@ class IndexBatch(NamedTuple):
         flip: (B,) bool, which of them to mirror, or None for none.
         weight: Factor of this process's mean loss in the mean over all processes that makes every window of the global
             batch weigh the same; 1 where all processes have equally many.
+        place: Place of the batch in a training, or None outside one.
     """
 
     split: str
     indices: Tensor
     flip: Tensor | None
     weight: float = 1.0
+    place: BatchPlace | None = None
 
 
 class IndexBatches(Dataset[IndexBatch]):
@@ -88,7 +91,8 @@ class IndexBatches(Dataset[IndexBatch]):
             flip = torch.rand(len(indices), generator=generator) < 0.5
         share = slice(len(indices) * self.rank // self.world_size, len(indices) * (self.rank + 1) // self.world_size)
         weight = (share.stop - share.start) * self.world_size / len(indices)
-        return IndexBatch(self.split, indices[share], None if flip is None else flip[share], weight)
+        where = BatchPlace(epoch, step, share.start, share.stop, len(indices))
+        return IndexBatch(self.split, indices[share], None if flip is None else flip[share], weight, where)
 
     def _epoch(self, epoch: int) -> Tensor:
         """Return the order of an epoch, made once."""

@@ -9,9 +9,10 @@ from typing import Any, Literal, NamedTuple
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
+from liftpose.data.lifting_windows import lifting_windows
 from liftpose.data.recording import Recording
 from liftpose.data.selection import downsample, keep_displaced, select_actions, subset
-from liftpose.data.windows import WindowBatch, Windows, lifting_windows
+from liftpose.data.windows import WindowBatch, Windows
 from liftpose.datamodules.index_loader import IndexBatch, IndexBatches, index_loader
 from liftpose.errors import LiftposeError
 from liftpose.models import Lifter
@@ -198,6 +199,11 @@ class LiftingDataModule(pl.LightningDataModule, ABC):
             raise LiftposeError("data.window: expected the length of the windows where no lifter says it, found none")
         return self.window
 
+    @property
+    def whole_poses(self) -> bool:
+        """Whether the task of the run wants the poses of whole training windows, where they are in the camera frame."""
+        return bool(getattr(getattr(self.trainer, "lightning_module", None), "whole_poses", False))
+
     def setup(self, stage: str) -> None:
         """Read the splits that a stage needs and lay their frames out flat.
 
@@ -211,7 +217,11 @@ class LiftingDataModule(pl.LightningDataModule, ABC):
             if split not in self._windows:
                 copies = split == "train" and self.flip == "copies"
                 self._windows[split] = lifting_windows(
-                    self.recordings(split), shape.receptive_field, causal=shape.causal, flip_copies=copies
+                    self.recordings(split),
+                    shape.receptive_field,
+                    causal=shape.causal,
+                    flip_copies=copies,
+                    whole_poses=split == "train" and self.whole_poses,
                 )
 
     def windows(self, split: Split) -> Windows:
@@ -280,7 +290,7 @@ class LiftingDataModule(pl.LightningDataModule, ABC):
         windows = self._windows[batch.split]
         if windows.device != batch.indices.device:
             windows = self._windows[batch.split] = windows.to(batch.indices.device)
-        return windows.gather(batch.indices, flip=batch.flip)._replace(weight=batch.weight)
+        return windows.gather(batch.indices, flip=batch.flip)._replace(weight=batch.weight, place=batch.place)
 
     def teardown(self, stage: str) -> None:
         """Let go of the windows; the recordings stay for a later stage.

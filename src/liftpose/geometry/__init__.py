@@ -36,6 +36,7 @@ from liftpose.geometry.screen import (
     project_published,
     project_published_linear,
 )
+from liftpose.geometry.screen_cameras import ScreenCameras
 
 __all__ = [
     "DISTORTION_MODELS",
@@ -46,6 +47,7 @@ __all__ = [
     "Camera",
     "DistortionModel",
     "IntrinsicsFit",
+    "ScreenCameras",
     "Similarity",
     "axis_angle_to_matrix",
     "denormalize_screen",

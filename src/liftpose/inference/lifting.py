@@ -14,8 +14,8 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
+from liftpose.data.lifting_windows import lifting_windows
 from liftpose.data.recording import Recording
-from liftpose.data.windows import lifting_windows
 from liftpose.errors import LiftposeError
 from liftpose.models.lifter import Lifter, flip_averaged, following, predict_windows
 from liftpose.weights.lifters import CONFIG_ENTRY, lifter_weights_of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
@@ -121,6 +122,20 @@ class BaseTask(pl.LightningModule, ABC):
     @abstractmethod
     def configure_metrics(self) -> None:
         """Prepare the metrics."""
+
+    def check_trainer(self, options: Mapping[str, Any]) -> None:
+        """Refuse options of the trainer with which a training would not do what the recipe says.
+
+        Args:
+            options: The options of the trainer.
+
+        Raises:
+            LiftposeError: An option does not fit.
+        """
+
+    def trained_parameters(self) -> list[list[nn.Parameter]]:
+        """Return what each optimiser trains, in the order of the optimisers."""
+        return [[parameter for parameter in self.parameters() if parameter.requires_grad]]
 
     def check(self, verb: str, checkpoint: str | None) -> None:
         """Refuse a run that cannot work before anything is written.

@@ -1,15 +1,13 @@
-"""Losses on poses.
-
-A loss that is also a metric has its formula in `liftpose.metrics.functional` and only its role here.
-"""
+"""Losses between a predicted and a true pose."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
+from liftpose.geometry.precision import full_precision
 from liftpose.metrics.functional import mpjpe
 
-__all__ = ["mpjpe_loss"]
+__all__ = ["mpjpe_loss", "mse_loss"]
 
 
 def mpjpe_loss(prediction: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -36,3 +34,24 @@ def mpjpe_loss(prediction: Tensor, target: Tensor, weights: Tensor | None = None
         tensor(0.)
     """
     return mpjpe(prediction, target, weights)
+
+
+@full_precision
+def mse_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error of the coordinates, for training.
+
+    In float32 or float64 also under mixed precision.
+
+    Args:
+        prediction: (..., J, 3) metres.
+        target: (..., J, 3) metres, same shape and frame.
+
+    Returns:
+        Scalar, square metres: the mean over all coordinates, a third of the mean squared distance of the joints.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    if prediction.shape != target.shape:
+        raise ValueError(f"expected two arrays of one shape, found {tuple(prediction.shape)} and {tuple(target.shape)}")
+    return (prediction - target).square().mean()

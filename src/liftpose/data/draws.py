@@ -1,0 +1,86 @@
+"""Random numbers of a global batch: the same for any number of processes, and again after a restart."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["BatchPlace", "Draws"]
+
+_EPOCH_BITS, _STEP_BITS = 20, 24
+_MIX = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio: spreads seeds that differ in few bits
+
+
+class BatchPlace(NamedTuple):
+    """Where a batch stands in a training, and which share of it this process has.
+
+    Attributes:
+        epoch: Number of the epoch, from 0.
+        step: Number of the batch in the epoch, from 0.
+        start: First sample of the share.
+        stop: The sample behind its last one.
+        total: Number of samples of the global batch.
+    """
+
+    epoch: int
+    step: int
+    start: int
+    stop: int
+    total: int
+
+
+class Draws:
+    """The random numbers of one global batch, in the order in which they are asked for.
+
+    Every draw is made for the whole global batch and cut to the share of this process. So it depends on the seed, the
+    place of the batch, the draws before it and the kind of the device only.
+
+    Args:
+        seed: Seed of the run.
+        place: Place of the batch.
+        device: Device of the numbers.
+        dtype: Type of the numbers that are not whole; float32 or float64.
+
+    Example:
+        >>> whole = Draws(7, BatchPlace(0, 3, 0, 4, 4)).uniform(2)
+        >>> share = Draws(7, BatchPlace(0, 3, 1, 3, 4)).uniform(2)
+        >>> torch.equal(share, whole[1:3])
+        True
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        place: BatchPlace,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.place = place
+        self.device = torch.device(device)
+        self.dtype = dtype
+        mixed = (seed << (_EPOCH_BITS + _STEP_BITS)) ^ (place.epoch << _STEP_BITS) ^ place.step
+        self._generator = torch.Generator(self.device).manual_seed((mixed * _MIX) % 2**63)
+
+    def __len__(self) -> int:
+        """Number of samples in the share of this process."""
+        return self.place.stop - self.place.start
+
+    def _share(self, whole: Tensor) -> Tensor:
+        return whole[self.place.start : self.place.stop]
+
+    def normal(self, *shape: int) -> Tensor:
+        """Return (B, *shape) numbers of the standard normal distribution."""
+        size = (self.place.total, *shape)
+        return self._share(torch.randn(size, generator=self._generator, device=self.device, dtype=self.dtype))
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Return (B, *shape) numbers uniform in [0, 1)."""
+        size = (self.place.total, *shape)
+        return self._share(torch.rand(size, generator=self._generator, device=self.device, dtype=self.dtype))
+
+    def integers(self, high: int, *shape: int) -> Tensor:
+        """Return (B, *shape) int64 numbers, uniform from 0 to ``high`` - 1."""
+        size = (self.place.total, *shape)
+        return self._share(torch.randint(high, size, generator=self._generator, device=self.device))
