@@ -27,6 +27,18 @@ WATCHED = "\n".join(
     ]
 )
 
+ADVERSARIAL = """
+model:
+  class_path: liftpose.tasks.AugmentedLiftingTask
+  init_args:
+    lifter: {class_path: watched.LinearNetwork, init_args: {skeleton: h36m_16, receptive_field: 3}}
+    augmenter:
+      class_path: liftpose.tasks.DHAug
+      init_args: {generator_width: 8, critic_3d_width: 8, critic_2d_width: 8, motion_critic_3d_width: 8,
+                  motion_critic_2d_width: 8, motion_critics_from: 0, critic_steps: 2}
+data: {class_path: liftpose.datamodules.H36MDataModule, init_args: {root: data, joints: h36m_16, flip: none}}
+"""
+
 
 class Runs(NamedTuple):
     """A folder with a run of one process (``one``) and the same run of two (``two``)."""
@@ -90,6 +102,7 @@ def test_every_window_weighs_the_same(runs: Runs) -> None:
 @pytest.mark.parametrize("batch_size", [64, 1327])  # of 1328 frames: 48 are left, or one for two processes
 def test_the_tables_are_those_of_one_process(runs: Runs, batch_size: int) -> None:
     test = ["test", "--config", "watched.yaml", "--ckpt_path", "one/checkpoints/last.ckpt", "--logging.wandb=disabled"]
+    test += ["--data.test_sets", json.dumps([{"dataset": "h36m", "name": "half", "subjects": ["S9"], "downsample": 2}])]
     results = []
     for name, words in (("alone", []), ("together", TWO)):
         runs.command(*test, "--data.batch_size", batch_size, "--trainer.default_root_dir", name, *words)
@@ -100,6 +113,22 @@ def test_the_tables_are_those_of_one_process(runs: Runs, batch_size: int) -> Non
     assert {name.split(".")[-1] for name in numbers} >= {"mpjpe_mm", "p_mpjpe_mm", "mpjve_mm"}
     for name, value in alone.items():
         assert together[name] == (pytest.approx(value, rel=1e-6) if name in numbers else value), name
+
+
+def test_the_gradients_of_all_networks_are_those_of_one_process(runs: Runs) -> None:
+    (runs.folder / "adversarial.yaml").write_text(ADVERSARIAL)
+    fit = ["fit", "--config", "adversarial.yaml", *TRAINING, "--trainer.limit_train_batches", "4"]
+    runs.command(*fit, "--trainer.default_root_dir", "gan_one")
+    runs.command(*fit, "--trainer.default_root_dir", "gan_two", *TWO)
+    alone, together = runs.checkpoint("gan_one"), runs.checkpoint("gan_two")
+    assert alone["global_step"] == together["global_step"] == 4
+    assert len(alone["optimizer_states"]) == 6  # the lifter, the generator, four critics
+    for mine, theirs in zip(alone["optimizer_states"], together["optimizer_states"], strict=True):
+        assert sum(moments["exp_avg"].abs().sum() for moments in mine["state"].values()) > 1e-4  # means of gradients
+        for number, moments in mine["state"].items():
+            torch.testing.assert_close(theirs["state"][number]["exp_avg"], moments["exp_avg"], rtol=1e-9, atol=1e-9)
+    for name, value in alone["state_dict"].items():
+        torch.testing.assert_close(together["state_dict"][name], value, rtol=1e-9, atol=1e-12)
 
 
 def flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

@@ -18,15 +18,17 @@ __all__ = ["LinearNetwork", "WatchedTask"]
 class LinearNetwork(Lifter):
     """A linear layer: without batch normalisation, whose statistics are those of a process, and without dropout."""
 
-    def __init__(self) -> None:
+    def __init__(self, skeleton: str = "h36m_17", receptive_field: int = 1) -> None:
         super().__init__()
-        self.skeleton = get_skeleton("h36m_17")
-        self.receptive_field = 1
-        self.map = nn.Linear(34, 51)
+        self.skeleton = get_skeleton(skeleton)
+        self.receptive_field = receptive_field
+        self.current_frame = receptive_field // 2
+        joints = len(self.skeleton)
+        self.map = nn.Linear(2 * joints * receptive_field, 3 * joints)
 
     def forward(self, keypoints_2d: Tensor) -> Tensor:
-        """Map (B, 1, 17, 2) to (B, 1, 17, 3)."""
-        return self.map(keypoints_2d.flatten(1)).reshape(-1, 1, 17, 3)
+        """Map (B, T, J, 2) to (B, 1, J, 3)."""
+        return self.map(keypoints_2d.flatten(1)).reshape(-1, 1, len(self.skeleton), 3)
 
 
 class WatchedTask(LiftingTask):

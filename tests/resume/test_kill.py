@@ -25,18 +25,32 @@ HERE = Path(__file__).parent
 TESTS = HERE.parent
 differences_of_runs = runpy.run_path(str(HERE / "comparison.py"))["differences_of_runs"]
 
+RIE = [*("--config", "rie_stage1.yaml", "--config", str(TESTS / "tiny_rie.yaml"))]
+# Two adversaries and a lifter, motion critics from the second epoch on, the lifter from the third.
+GAN = [
+    *("--config", "dhaug_videopose_video.yaml", "--config", str(TESTS / "tiny_dhaug.yaml")),
+    *("--model.warmup_epochs", "2", "--model.augmenter.motion_critics_from", "1"),
+]
 FIT = [
-    *("fit", "--config", "rie_stage1.yaml", "--config", str(TESTS / "tiny.yaml")),
-    *("--config", str(TESTS / "tiny_rie.yaml"), "--model.lifter.filter_widths", "[3,3]"),
+    *("--config", str(TESTS / "tiny.yaml"), "--model.lifter.filter_widths", "[3,3]"),
     *("--data.batch_size", "32", "--trainer.max_epochs", "3", "--trainer.limit_train_batches", "40"),
     *("--trainer.limit_val_batches", "10", "--trainer.log_every_n_steps", "3", "--saving.every_n_steps", "7"),
     *("--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"),
 ]
 CASES = {
-    "plain": [],
-    "several_validations": ["--trainer.val_check_interval", "0.25"],
-    "accumulated": ["--trainer.accumulate_grad_batches", "3", "--trainer.check_val_every_n_epoch", "2"],
-    "counted_in_steps": ["--trainer.max_steps", "100", "--data.flip", "chance", "--model.freeze", "[global_encoder]"],
+    "plain": RIE,
+    "adversarial": [*GAN, "--trainer.limit_train_batches", "15", "--saving.every_n_steps", "4"],
+    "several_validations": [*RIE, "--trainer.val_check_interval", "0.25"],
+    "accumulated": [*RIE, "--trainer.accumulate_grad_batches", "3", "--trainer.check_val_every_n_epoch", "2"],
+    "counted_in_steps": [
+        *RIE,
+        "--trainer.max_steps",
+        "100",
+        "--data.flip",
+        "chance",
+        "--model.freeze",
+        "[global_encoder]",
+    ],
 }
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 CODES = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}
@@ -105,7 +119,8 @@ def wait_for_the_start(config: Path, before: int) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_run_that_is_stopped_at_random_moments(case: str, launcher: Launcher, kills: int) -> None:
-    words, folder = [*FIT, *CASES[case]], launcher.folder
+    configs = CASES[case][:4]
+    words, folder = ["fit", *configs, *FIT, *CASES[case][4:]], launcher.folder
     begun = time.monotonic()
     launcher.start([*words, "--trainer.default_root_dir", "whole"])
     wait_for_the_start(folder / "whole/config.yaml", 0)

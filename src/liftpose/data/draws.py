@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 __all__ = ["BatchPlace", "Draws"]
-
-_EPOCH_BITS, _STEP_BITS = 20, 24
-_MIX = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio: spreads seeds that differ in few bits
 
 
 class BatchPlace(NamedTuple):
@@ -60,8 +58,9 @@ class Draws:
         self.place = place
         self.device = torch.device(device)
         self.dtype = dtype
-        mixed = (seed << (_EPOCH_BITS + _STEP_BITS)) ^ (place.epoch << _STEP_BITS) ^ place.step
-        self._generator = torch.Generator(self.device).manual_seed((mixed * _MIX) % 2**63)
+        # A hash, since generators with seeds that differ in few bits give numbers that resemble each other.
+        digest = hashlib.sha256(f"{seed} {place.epoch} {place.step}".encode()).digest()
+        self._generator = torch.Generator(self.device).manual_seed(int.from_bytes(digest[:7], "little"))
 
     def __len__(self) -> int:
         """Number of samples in the share of this process."""
@@ -84,3 +83,7 @@ class Draws:
         """Return (B, *shape) int64 numbers, uniform from 0 to ``high`` - 1."""
         size = (self.place.total, *shape)
         return self._share(torch.randint(high, size, generator=self._generator, device=self.device))
+
+    def common_integers(self, high: int, *shape: int) -> Tensor:
+        """Return (*shape) int64 numbers from 0 to ``high`` - 1 that all samples of the global batch have in common."""
+        return torch.randint(high, shape, generator=self._generator, device=self.device)

@@ -17,6 +17,8 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor
 
+from liftpose.geometry.precision import full_precision
+
 __all__ = [
     "BONES",
     "BONE_JOINTS",
@@ -71,88 +73,56 @@ BONE_JOINTS: Final = (
 _NOSE_ALONG: Final = 0.52
 _NOSE_FORWARD: Final = 0.37
 
-_NO_BONE: Final = ("", 0)
 
+class _Limits(NamedTuple):
+    """Limits of one variable, in degrees."""
 
-class _Link(NamedTuple):
-    """Constants of one link: angles and limits in degrees, a signed bone as length a, a bone as offset d."""
-
-    alpha: int
-    theta0: int
-    a: tuple[str, int]
-    d: str
     intended: tuple[int, int]
     random: tuple[int, int]
 
 
-_STILL: Final = _Link(0, 0, _NO_BONE, "", (0, 0), (0, 0))
+_HALF_TURN: Final = (-180, 180)
+_STILL: Final = (0, 0)
 
 
-def _leg(side: str, sign: int) -> tuple[_Link, ...]:
-    """Links of a leg; ``sign`` is +1 for the right leg. Twist and sideways limits of the left one are mirrored."""
-    bend, theta = -90 * sign, 180 if sign > 0 else 0
-    intended, random = ((-110, 65), (-90, 45)) if sign > 0 else ((-65, 110), (-45, 90))
+def _leg_limits(sign: int) -> tuple[_Limits, ...]:
+    """Limits of a leg; ``sign`` is +1 for the right one. Twist and sideways limits of the left one are mirrored."""
+    wide, narrow = ((-110, 65), (-90, 45)) if sign > 0 else ((-65, 110), (-45, 90))
     return (
-        _Link(0, 180 - theta, (f"{side}_hip", sign), "", intended, random),
-        _Link(bend, -90, _NO_BONE, "", intended, random),
-        _Link(bend, theta, _NO_BONE, "", (-110, 180), (-45, 120)),
-        _Link(0, 0, (f"{side}_thigh", 1), "", (-180, 0), (-135, 0)),
-        _Link(0, 0, (f"{side}_shin", 1), "", (0, 0), (0, 0)),
+        _Limits(wide, narrow),
+        _Limits(wide, narrow),
+        _Limits((-110, 180), (-45, 120)),
+        _Limits((-180, 0), (-135, 0)),
+        _Limits(_STILL, _STILL),
     )
 
 
-def _arm(side: str, sign: int) -> tuple[_Link, ...]:
-    """Links of an arm; ``sign`` is +1 for the right arm. Their parent frame is that of body link 8."""
-    bend, theta = -90 * sign, 180 if sign > 0 else 0
-    intended, random = ((-155, 65), (-135, 45)) if sign > 0 else ((-65, 155), (-45, 135))
+def _arm_limits(sign: int) -> tuple[_Limits, ...]:
+    """Limits of an arm; ``sign`` is +1 for the right one."""
+    wide, narrow = ((-155, 65), (-135, 45)) if sign > 0 else ((-65, 155), (-45, 135))
     return (
-        _Link(-90, -theta, (f"{side}_shoulder", -sign), "", intended, random),
-        _Link(bend, -90, _NO_BONE, "", intended, random),
-        _Link(bend, theta, _NO_BONE, "", (-100, 180), (-45, 180)),
-        _Link(0, 0, (f"{side}_upper_arm", 1), "", (0, 180), (0, 135)),
-        _Link(0, 0, (f"{side}_forearm", 1), "", (0, 0), (0, 0)),
+        _Limits(wide, narrow),
+        _Limits(wide, narrow),
+        _Limits((-100, 180), (-45, 180)),
+        _Limits((0, 180), (0, 135)),
+        _Limits(_STILL, _STILL),
     )
 
 
-def _torso() -> tuple[_Link, ...]:
-    """Links of the trunk and the head."""
-    ranges = (
-        (-25, 25),
-        (-10, 90),
-        (-20, 20),
-        (-20, 20),
-        (-10, 45),
-        (-25, 25),
-        (-20, 20),
-        (0, 0),
-        (-20, 20),
-        (-90, 90),
-        (-20, 90),
-        (-45, 45),
-    )
-    offsets = {3: "waist", 6: "thorax"}
-    links = [
-        _Link(-90 if i else 0, {0: 90, 11: 0}.get(i, -90), _NO_BONE, offsets.get(i, ""), (-180, 180), ranges[i])
-        for i in range(len(ranges))
-    ]
-    return (*links, _Link(90, 0, ("neck", 1), "", (0, 0), (0, 0)))
-
-
-# The last link changes nothing: the head has one link less than the arms.
-_LINKS: Final = (*_leg("right", 1), *_leg("left", -1), *_torso(), *_arm("right", 1), *_arm("left", -1), _STILL)
-
-# Chains that do not depend on each other advance together, one lane each; every phase starts from the last lane of
-# the phase before. Legs and waist, chest, arms and head.
-_PHASES: Final = (
-    ((0, 5, 10), (1, 6, 11), (2, 7, 12), (3, 8, 13), (4, 9, 14)),
-    ((15,), (16,), (17,), (18,)),
-    ((23, 28, 19), (24, 29, 20), (25, 30, 21), (26, 31, 22), (27, 32, 33)),
+_TRUNK_LIMITS: Final = (
+    *((-25, 25), (-10, 90), (-20, 20)),  # lower trunk: twist, forward, to the right
+    *((-20, 20), (-10, 45), (-25, 25)),  # upper trunk
+    *((-20, 20), (0, 0), (-20, 20)),  # shoulders
+    *((-90, 90), (-20, 90), (-45, 45)),  # head
 )
-_ORDER: Final = tuple(link for phase in _PHASES for lanes in phase for link in lanes)
-_COS_SIN: Final = {0: (1, 0), 90: (0, 1), -90: (0, -1)}
-
-# 16-joint order: the joint that the origin of a link is.
-_JOINT_LINKS: Final = (10, 0, 3, 4, 5, 8, 9, 13, 16, 22, 28, 31, 32, 23, 26, 27)
+_VARIABLE_LIMITS: Final = (
+    *_leg_limits(1),
+    *_leg_limits(-1),
+    *(_Limits(_HALF_TURN, narrow) for narrow in _TRUNK_LIMITS),
+    _Limits(_STILL, _STILL),
+    *_arm_limits(1),
+    *_arm_limits(-1),
+)
 
 
 def joint_limits(
@@ -179,7 +149,7 @@ def joint_limits(
     """
     if name not in ("intended", "random"):
         raise ValueError(f"joint limits: expected 'intended' or 'random', found {name!r}")
-    degrees = [link.intended if name == "intended" else link.random for link in _LINKS[:JOINT_VARIABLES]]
+    degrees = [limits.intended if name == "intended" else limits.random for limits in _VARIABLE_LIMITS]
     return torch.deg2rad(torch.tensor(degrees, dtype=torch.float64)).to(
         dtype=dtype or torch.get_default_dtype(), device=device
     )
@@ -208,89 +178,113 @@ def dh_transform(alpha: Tensor, a: Tensor, theta: Tensor, d: Tensor) -> Tensor:
     return torch.stack([torch.stack([zero + entry for entry in row], dim=-1) for row in rows], dim=-2)
 
 
-class _Frames(NamedTuple):
-    """Frames of chains side by side: axes and origins (metres), each (3, lanes, ...), in the world frame.
+_SIDES: Final = (2, 2, 2, 1, 1, 2, 2, 2, 1)  # how many bones of each kind there are, in the order ``BONES``
 
-    The batch comes last, so that every operation runs along contiguous memory.
+_Axes = tuple[Tensor, ...]
+"""The three axes of a frame, to its right, forward and up, each with its components first."""
+
+
+def _rows(values: Tensor) -> Tensor:
+    """Bring numbers (N, K) to (K, N), contiguous both ways: what follows runs along the poses."""
+    return values.t().contiguous()
+
+
+def _combined(axes: _Axes, parts: _Axes) -> Tensor:
+    """Return the vectors with the given components along the axes of a frame."""
+    (x, y, z), (of_x, of_y, of_z) = axes, parts
+    return torch.addcmul(torch.addcmul(x * of_x, y, of_y), z, of_z)
+
+
+def _global_axes(rotation: Tensor) -> _Axes:
+    """Return the axes, each (3, N), of RotX RotY RotZ by angles (3, N)."""
+    (cx, cy, cz), (sx, sy, sz) = rotation.cos().unbind(), rotation.sin().unbind()
+    ss, cs = sx * sy, cx * sy
+    x = torch.stack((cy * cz, cx * sz + ss * cz, sx * sz - cs * cz))
+    y = torch.stack((-(cy * sz), cx * cz - ss * sz, sx * cz + cs * sz))
+    return x, y, torch.stack((sy, -(sx * cy), cx * cy))
+
+
+def _trunk_axes(root: _Axes, trunk: Tensor) -> list[_Axes]:
+    """Return the axes of lower trunk, upper trunk, shoulders and head, each turned in the frame of the one before.
+
+    Each is turned by RotZ(q0) RotX(-q1) RotY(q2), with ``trunk`` (4, 3, N).
     """
-
-    x: Tensor
-    y: Tensor
-    z: Tensor
-    origin: Tensor
-
-    def three(self) -> _Frames:
-        """Let three chains start from the last lane."""
-        return _Frames(*(t[:, -1:].expand(3, 3, *t.shape[2:]) for t in self))
-
-
-def _start(rotation: Tensor, root: Tensor) -> _Frames:
-    """Return the frame at the root: its axes are the columns of RotX(gx) RotY(gy) RotZ(gz)."""
-    (cx, cy, cz), (sx, sy, sz) = rotation.cos().unbind(-1), rotation.sin().unbind(-1)
-    x = torch.stack((cy * cz, cx * sz + sx * sy * cz, sx * sz - cx * sy * cz))
-    y = torch.stack((-cy * sz, cx * cz - sx * sy * sz, sx * cz + cx * sy * sz))
-    z = torch.stack((sy, -sx * cy, cx * cy))
-    return _Frames(*(t.unsqueeze(1) for t in (x, y, z, root.movedim(-1, 0))))
+    (c0, c1, c2), (s0, s1, s2) = trunk.cos().unbind(1), trunk.sin().unbind(1)
+    ss, sc = s1 * s2, s1 * c2
+    rows = (
+        torch.stack((c0 * c2 + s0 * ss, -(s0 * c1), c0 * s2 - s0 * sc), dim=1).unbind(),
+        torch.stack((s0 * c2 - c0 * ss, c0 * c1, s0 * s2 + c0 * sc), dim=1).unbind(),
+        torch.stack((-(c1 * s2), -s1, c1 * c2), dim=1).unbind(),
+    )
+    axes = root
+    found: list[_Axes] = []
+    for turn in zip(*rows, strict=True):
+        axes = _combined(tuple(axis.unsqueeze(1) for axis in axes), turn).unbind(1)
+        found.append(axes)
+    return found
 
 
-class _Links(NamedTuple):
-    """What the links do, in ``_ORDER``, each (K, ...): c and s are cosine and sine of alpha and theta."""
+def _limb_directions(q0: Tensor, q1: Tensor, q2: Tensor, q3: Tensor) -> _Axes:
+    """Return the components (2, ...) of the directions of the upper and the lower bone of limbs, in the parent's frame.
 
-    a: Tensor
-    ca: Tensor
-    sa: Tensor
-    d: Tensor
-    ct: Tensor
-    st: Tensor
-
-
-def _links(angles: Tensor, lengths: Tensor) -> _Links:
-    """Gather the angles and lengths of all links at once."""
-    angles, lengths = angles.movedim(-1, 0), lengths.movedim(-1, 0)
-    nothing = torch.zeros_like(lengths[:1])
-    angles, lengths = torch.cat((angles, nothing)), torch.cat((lengths, nothing))
-    table = [_LINKS[i] for i in _ORDER]
-    none = len(BONES)
-    constants = lengths.new_tensor([(link.a[1], *_COS_SIN[link.alpha], math.radians(link.theta0)) for link in table])
-    sign, ca, sa, theta0 = constants.reshape(len(table), 4, *(1 for _ in lengths.shape[1:])).unbind(1)
-    theta = angles[list(_ORDER)] + theta0
-    a = lengths[[BONES.index(link.a[0]) if link.a[0] else none for link in table]] * sign
-    d = lengths[[BONES.index(link.d) if link.d else none for link in table]]
-    return _Links(a, ca, sa, d, theta.cos(), theta.sin())
+    The upper bone is RotZ(q0) RotY(q1) RotX(q2) (0, 0, -1). Elbow and knee bend about the x axis that this leaves, so
+    the lower bone is the same with q2 + q3.
+    """
+    swing = torch.stack((q2, q2 + q3))
+    c0, s0, c1, s1, c2, s2 = (values for q in (q0, q1, swing) for values in (q.cos(), q.sin()))
+    side = s1 * c2
+    return -(c0 * side) - s0 * s2, c0 * s2 - s0 * side, -(c1 * c2)
 
 
 def _kinematics(angles: Tensor, bone_lengths: Tensor, rotation: Tensor, root: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the 16 joints and the unit vector to the head's own left."""
+    """Return the 16 joints and the unit vector to the head's own right."""
     given = {"angles": angles, "bone_lengths": bone_lengths, "rotation": rotation, "root": root}
     for (name, tensor), size in zip(given.items(), (JOINT_VARIABLES, len(BONES), 3, 3), strict=True):
         if tensor.shape[-1:] != (size,):
             raise ValueError(f"{name}: expected the shape (..., {size}), found {tuple(tensor.shape)}")
     batch = torch.broadcast_shapes(*(tensor.shape[:-1] for tensor in given.values()))  # type: ignore[no-untyped-call]  # torch
-    angles, bone_lengths, rotation, root = (tensor.expand(*batch, tensor.shape[-1]) for tensor in given.values())
-    links = _links(angles, bone_lengths)
-    frames = _start(rotation, root)
-    origins: list[Tensor] = []
-    for phase in _PHASES:
-        frames = frames.three() if len(phase[0]) > 1 else _Frames(*(t[:, -1:] for t in frames))
-        for lanes in phase:
-            now = slice(len(origins), len(origins) + len(lanes))
-            a, ca, sa, d, ct, st = (t[now] for t in links)
-            origin = frames.origin + a * frames.x
-            y, z = ca * frames.y + sa * frames.z, ca * frames.z - sa * frames.y
-            if any(_LINKS[link].d for link in lanes):
-                origin = origin + d * z
-            frames = _Frames(ct * frames.x + st * y, ct * y - st * frames.x, z, origin)
-            origins.extend(origin.unbind(1))
-    joints = torch.stack([origins[_ORDER.index(link)] for link in _JOINT_LINKS])
-    return joints.movedim((0, 1), (-2, -1)).contiguous(), frames.z[:, -1].movedim(0, -1)
+    count = math.prod(batch)
+    variables, lengths, rotation, pelvis = (
+        _rows(tensor.expand(*batch, tensor.shape[-1]).reshape(count, tensor.shape[-1])) for tensor in given.values()
+    )
+    legs, body, arms = variables.split_with_sizes((10, 13, 10))
+    shin, thigh, hip, waist, thorax, shoulder, upper_arm, forearm, neck = lengths.split_with_sizes(_SIDES)
+
+    turned = _global_axes(rotation)
+    trunk = body.split_with_sizes((12, 1))[0].reshape(4, 3, count)
+    lower_trunk, upper_trunk, shoulders, head_axes = _trunk_axes(turned, trunk)
+    spine = torch.addcmul(pelvis, waist, lower_trunk[2])
+    chest = torch.addcmul(spine, thorax, upper_trunk[2])
+    head = torch.addcmul(chest, neck, head_axes[2])
+
+    # Four limbs side by side: (right and left, leg and arm, N). Lengths have the left one first.
+    limbs = torch.stack((legs, arms), dim=1).reshape(2, 5, 2, count).unbind(1)
+    parents = tuple(torch.stack(pair, dim=1)[:, None, None] for pair in zip(turned, shoulders, strict=True))
+    directions = _combined(parents, _limb_directions(*limbs[:4]))
+    left_first = torch.stack((thigh, upper_arm, shin, forearm)).reshape(2, 2, 2, count)
+    upper, lower = (directions * left_first.flip(2).transpose(1, 2)).unbind(1)
+    (left_hip, right_hip), (left_shoulder, right_shoulder) = hip.unbind(), shoulder.unbind()
+    sideways = torch.stack((right_hip, right_shoulder, -left_hip, -left_shoulder)).reshape(2, 2, count)
+    starts = torch.stack((pelvis, chest), dim=1).unsqueeze(1)
+    first = torch.addcmul(starts, sideways, parents[0].squeeze(1))
+    middle = first + upper
+    ends = [[limb.unbind(1) for limb in joint.unbind(1)] for joint in (first, middle, middle + lower)]
+    (right_leg, right_arm), (left_leg, left_arm) = (
+        [[joint[side][kind] for joint in ends] for kind in range(2)] for side in range(2)
+    )
+    joints = torch.cat((pelvis, *right_leg, *left_leg, spine, chest, head, *left_arm, *right_arm))
+    # By way of one dimension, so that the gradient that comes back is made contiguous in one piece.
+    joints = _rows(joints.reshape(-1).reshape(3 * 16, count))
+    return joints.reshape(*batch, 16, 3), head_axes[0].t().reshape(*batch, 3)
 
 
+@full_precision
 def forward_kinematics(angles: Tensor, bone_lengths: Tensor, rotation: Tensor, root: Tensor) -> Tensor:
     """Return the 16 joints of the body: differentiable in every argument, without any stored state.
 
-    The arguments' leading shapes are broadcast. The result has their type and device. Per link the axes X, Y, Z and
-    the origin p of the frame are updated: p += a X; turn Y, Z by alpha; p += d Z; turn X, Y by theta; which equals the
-    product of the link matrices.
+    The arguments' leading shapes are broadcast. The result has their type and device. It equals the product of the link
+    matrices (:func:`dh_transform`); since the links of a joint with three variables turn about perpendicular axes
+    through one point, the product is a few sums of products for all limbs, or all parts of the trunk, at once.
 
     Args:
         angles: (..., 33) radians, laid out as in ``CHAINS``.
@@ -308,6 +302,7 @@ def forward_kinematics(angles: Tensor, bone_lengths: Tensor, rotation: Tensor, r
     return _kinematics(angles, bone_lengths, rotation, root)[0]
 
 
+@full_precision
 def forward_kinematics_17(angles: Tensor, bone_lengths: Tensor, rotation: Tensor, root: Tensor) -> Tensor:
     """Return the joints of ``liftpose.skeletons.H36M_17``: those of ``forward_kinematics`` and the neck or nose.
 
@@ -326,8 +321,8 @@ def forward_kinematics_17(angles: Tensor, bone_lengths: Tensor, rotation: Tensor
     Raises:
         ValueError: The last dimension of an argument has the wrong size.
     """
-    joints, left = _kinematics(angles, bone_lengths, rotation, root)
+    joints, right = _kinematics(angles, bone_lengths, rotation, root)
     thorax, head = joints[..., 8, :], joints[..., 9, :]
     neck = head - thorax
-    nose = thorax + _NOSE_ALONG * neck + _NOSE_FORWARD * torch.linalg.cross(left, neck)
+    nose = thorax + _NOSE_ALONG * neck + _NOSE_FORWARD * torch.linalg.cross(neck, right)
     return torch.cat((joints[..., :9, :], nose.unsqueeze(-2), joints[..., 9:, :]), dim=-2)

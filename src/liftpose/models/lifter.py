@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from liftpose.errors import LiftposeError
+from liftpose.models.branches import BranchNorm
+from liftpose.models.rie_state import require_same_shapes
 from liftpose.skeletons import Skeleton, mirror
 
 __all__ = ["Lifter", "flip_averaged", "following", "join_windows", "predict_windows"]
@@ -64,6 +66,24 @@ class Lifter(nn.Module):
             if name in other and other[name] != value:
                 raise LiftposeError(f"{where}: expected a lifter with {name} {value}, found {other[name]}")
 
+    def check_keypoints(self, keypoints_2d: Tensor) -> None:
+        """Refuse keypoints that the network was not made for.
+
+        Args:
+            keypoints_2d: What was given.
+
+        Raises:
+            LiftposeError: The shape is not (B, N, J, 2) with at least the frames of a window.
+        """
+        joints, shape = len(self.keypoint_skeleton), tuple(keypoints_2d.shape)
+        if len(shape) != 4 or shape[2:] != (joints, 2):
+            raise LiftposeError(
+                f"keypoints_2d: expected the shape (batch, frames, {joints} joints, 2) for the skeleton "
+                f"{self.keypoint_skeleton.name}, found {shape}"
+            )
+        if shape[1] < self.receptive_field:
+            raise LiftposeError(f"keypoints_2d: expected {self.receptive_field} frames or more, found {shape[1]}")
+
     def as_sequence(self, keypoints_2d: Tensor, follows: Tensor) -> tuple[Tensor, Tensor] | None:
         """Lay the windows of an evaluation out as one sequence, where that saves work.
 
@@ -88,10 +108,8 @@ class Lifter(nn.Module):
         Raises:
             LiftposeError: The weights do not fit this network.
         """
-        try:
-            self.load_state_dict(state_dict)
-        except RuntimeError as error:
-            raise LiftposeError(f"init_from: the weights do not fit {type(self).__name__}: {error}") from error
+        require_same_shapes(self.state_dict(), state_dict, "weights to start from")
+        self.load_state_dict(state_dict)
 
     def set_batchnorm_momentum(self, momentum: float) -> None:
         """Set the momentum of the batch normalisation layers that follow the schedule of the recipe.
@@ -100,7 +118,7 @@ class Lifter(nn.Module):
             momentum: Share of the new batch in the running statistics, in [0, 1].
         """
         for module in self.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            if isinstance(module, nn.modules.batchnorm._BatchNorm | BranchNorm):
                 module.momentum = momentum
 
 

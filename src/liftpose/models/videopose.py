@@ -108,18 +108,8 @@ class VideoPose(Lifter):
         Raises:
             LiftposeError: The shape of the input is another.
         """
-        joints = len(self.keypoint_skeleton)
-        if keypoints_2d.ndim != 4 or keypoints_2d.shape[2:] != (joints, 2):
-            raise LiftposeError(
-                f"keypoints_2d: expected the shape (batch, frames, {joints} joints, 2) for the skeleton "
-                f"{self.keypoint_skeleton.name}, found {tuple(keypoints_2d.shape)}"
-            )
+        self.check_keypoints(keypoints_2d)
         batch, frames = keypoints_2d.shape[:2]
-        if frames < self.receptive_field:
-            raise LiftposeError(
-                f"keypoints_2d: expected {self.receptive_field} frames or more for the filter widths "
-                f"{self.filter_widths}, found {frames}"
-            )
         features = keypoints_2d.flatten(2)
         hidden = self._strided(features) if frames == self.receptive_field else self._dilated(features)
         pose: Tensor = self.shrink(hidden)
@@ -166,16 +156,6 @@ class VideoPose(Lifter):
         blocks = range(1, len(self.filter_widths))
         rows = count * sum(self.receptive_field // prod(self.filter_widths[: k + 1]) for k in blocks)
         return join_windows(keypoints_2d, follows) if frames * len(blocks) < rows else None
-
-    def set_batchnorm_momentum(self, momentum: float) -> None:
-        """Set the weight of the newest batch in the running statistics of all layers.
-
-        Args:
-            momentum: In [0, 1].
-        """
-        for module in self.modules():
-            if isinstance(module, BranchNorm):
-                module.momentum = momentum
 
     def load_previous_stage(self, state_dict: Mapping[str, Tensor]) -> None:
         """Take over the weights that a training starts from.

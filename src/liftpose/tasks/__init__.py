@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from liftpose.tasks.augmented import AugmentedLiftingTask
+from liftpose.tasks.augmenters import Augmenter, DHAug
 from liftpose.tasks.base import BaseTask
 from liftpose.tasks.lifting import LiftingTask
 from liftpose.tasks.regression import RegressionTask
 
-__all__ = ["AugmentedLiftingTask", "BaseTask", "LiftingTask", "RegressionTask"]
+__all__ = ["AugmentedLiftingTask", "Augmenter", "BaseTask", "DHAug", "LiftingTask", "RegressionTask"]

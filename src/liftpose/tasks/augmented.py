@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 import torch
+from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -24,6 +25,9 @@ from liftpose.tasks.augmenters.base import sixteen_joints
 from liftpose.tasks.lifting import LOSSES, LiftingTask
 
 __all__ = ["AugmentedLiftingTask"]
+
+LOGGED_ENTRY = "augmentation_logged"
+"""Name of the entry in which a checkpoint holds the values that the augmentation has logged last."""
 
 Views = Literal["steps", "joint", "none"]
 
@@ -77,6 +81,7 @@ class AugmentedLiftingTask(LiftingTask):
         self.clip_norm = clip_norm
         self.seed = seed
         self._cameras: _TrainingCameras | None = None
+        self._logged: dict[str, Tensor] = {}
         if augmenter is not None:
             augmenter.check(lifter)
             augmenter.build(lifter)
@@ -146,6 +151,24 @@ class AugmentedLiftingTask(LiftingTask):
             # Several backward passes a batch, each for one network: averaged below, network by network.
             model.require_backward_grad_sync = False
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the last values of what is not logged with every batch, such as the generator's loss.
+
+        Args:
+            checkpoint: What is going to be written.
+        """
+        super().on_save_checkpoint(checkpoint)
+        checkpoint[LOGGED_ENTRY] = {name: value.cpu() for name, value in self._logged.items()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take those values up again.
+
+        Args:
+            checkpoint: What has been read.
+        """
+        super().on_load_checkpoint(checkpoint)
+        self._logged = {name: value.to(self.device) for name, value in checkpoint.get(LOGGED_ENTRY, {}).items()}
+
     # ------------------------------------------------------------------------------------------------------ training
     def training_step(self, batch: WindowBatch, batch_idx: int) -> None:  # type: ignore[override]  # no loss
         """Train the augmentation, then the lifter on what it has made and on the real windows.
@@ -163,6 +186,8 @@ class AugmentedLiftingTask(LiftingTask):
         if self.augmenter is not None:
             with torch.autocast(self.device.type, enabled=False):
                 fakes = self.augmenter.augment(self._real(batch), self._step(batch))
+            for name, value in self._logged.items():
+                self.log(f"train_{name}", value)
             if self.trains_lifter:
                 loss = self._train_lifter(optimizer, fakes.keypoints_2d, fakes.poses_camera)
                 self.log("train_loss_fake", loss)
@@ -223,12 +248,12 @@ class AugmentedLiftingTask(LiftingTask):
     # ---------------------------------------------------------------------------------------------------- evaluation
     def validation_step(self, batch: WindowBatch, batch_idx: int) -> None:
         """Add a batch to the validation error, once the lifter has been trained."""
-        if self.trains_lifter or not self.trainer.training:
+        if self.trains_lifter or self.trainer.state.fn != TrainerFn.FITTING:
             super().validation_step(batch, batch_idx)
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation errors, once the lifter has been trained: an untrained one is never the best."""
-        if self.trains_lifter or not self.trainer.training:
+        if self.trains_lifter or self.trainer.state.fn != TrainerFn.FITTING:
             super().on_validation_epoch_end()
 
     @torch.no_grad()
@@ -289,7 +314,7 @@ class AugmentedLiftingTask(LiftingTask):
             draws=Draws(self.seed, batch.place, self.device, dtype),
             update=update,
             lifter=self.lifter,
-            log=lambda name, value: self.log(f"train_{name}", value.detach()),
+            log=lambda name, value: self._logged.update({name: value.detach()}),
         )
 
     def _count_step(self) -> None:

@@ -17,7 +17,7 @@ from liftpose.geometry import ScreenCameras
 from liftpose.models import Lifter
 from liftpose.skeletons import H36M_16, Skeleton
 
-__all__ = ["Augmenter", "FakePoses", "RealPoses", "Step", "in_sight", "sixteen_joints"]
+__all__ = ["Augmenter", "FakePoses", "RealPoses", "Step", "in_sight", "sixteen_joints", "view"]
 
 
 class RealPoses(NamedTuple):
@@ -167,8 +167,8 @@ def in_sight(fakes_world: Tensor, cameras: ScreenCameras, real: RealPoses) -> Fa
         The windows.
     """
     placed = fakes_world - fakes_world[:, :, :1] + real.poses_world[:, :, :1]
-    first = _view(fakes_world, cameras)
-    second = _view(placed, real.cameras)
+    first = view(fakes_world, cameras)
+    second = view(placed, real.cameras)
     last = FakePoses(real.poses_camera, real.cameras.project(real.poses_camera))
     use_second = _seen(second, real.cameras)
     use_first = _seen(first, cameras)
@@ -195,7 +195,16 @@ def sixteen_joints(poses: Tensor, skeleton: Skeleton) -> Tensor:
     return poses[..., index, :]
 
 
-def _view(poses_world: Tensor, cameras: ScreenCameras) -> FakePoses:
+def view(poses_world: Tensor, cameras: ScreenCameras) -> FakePoses:
+    """Bring poses into the frames of their cameras and project them, whether they are seen or not.
+
+    Args:
+        poses_world: (B, T, J, 3) metres, world frame.
+        cameras: A camera for each window.
+
+    Returns:
+        The windows.
+    """
     poses_camera = cameras.to_camera(poses_world)
     return FakePoses(poses_camera, cameras.project(poses_camera))
 
