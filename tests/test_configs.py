@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import yaml
 
+from liftpose import models, tasks
 from liftpose.cli.configs import config_folder
 from liftpose.datamodules import SyntheticDataModule
 from liftpose.models import RIE, VideoPose
+from liftpose.skeletons import get_skeleton
 
 HERE = Path(__file__).parent
 OVERLAYS = {"synthetic.yaml", "quick.yaml", "cmu.yaml"}
@@ -21,6 +23,8 @@ CONFIGS = sorted(path.name for path in config_folder().glob("*.yaml") if path.na
 RIE_CONFIGS = [name for name in CONFIGS if name.startswith("rie_")]
 H36M_CONFIGS = [name for name in CONFIGS if "humaneva" not in name]
 VIDEOPOSE_CONFIGS = [name for name in CONFIGS if name.startswith("videopose")]
+AUGMENTED_CONFIGS = [name for name in CONFIGS if name.startswith(("dhaug_", "poseaug_"))]
+PLAIN_CONFIGS = ["simple_baseline.yaml", "semgcn.yaml", "poseformer.yaml"]
 # Shan et al. (ACM MM 2021): parameters of the public network at the size of each configuration.
 PARAMETERS = {
     "rie_stage1.yaml": 23_385_651,
@@ -35,6 +39,10 @@ def test_all_configs_are_known() -> None:
         "mean_pose.yaml", "ridge.yaml", "rie_stage1.yaml", "rie_stage2.yaml", "rie_stage3.yaml",
         "rie_stage1_cpn.yaml", "rie_stage2_cpn.yaml", "rie_stage3_cpn.yaml", "rie_humaneva.yaml",
         "videopose.yaml", "videopose_single.yaml", "videopose_humaneva.yaml",
+        "simple_baseline.yaml", "semgcn.yaml", "stgcn.yaml", "poseformer.yaml",
+        "dhaug_videopose.yaml", "dhaug_videopose_video.yaml", "dhaug_simple_baseline.yaml", "dhaug_semgcn.yaml",
+        "dhaug_stgcn.yaml", "dhaug_poseformer.yaml", "dhaug_rie.yaml",
+        "poseaug_videopose.yaml", "poseaug_simple_baseline.yaml", "poseaug_semgcn.yaml", "poseaug_stgcn.yaml",
     }  # fmt: skip
 
 
@@ -76,10 +84,79 @@ def test_published_size_of_videopose(name: str, options: dict[str, Any], frames:
     assert config["model"]["init_args"]["learning_rate_decay"] == (0.996 if human_eva else 0.95)
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "frames", "parameters"),
+    [
+        ("simple_baseline.yaml", {}, 1, 4.29),  # counts that the public code prints, in millions
+        ("simple_baseline.yaml", {"stages": 4}, 1, 8.50),
+        ("semgcn.yaml", {}, 1, 0.27),
+        ("stgcn.yaml", {}, 1, 3.63),
+        ("poseformer.yaml", {}, 9, 8.48),
+        ("poseformer.yaml", {"frames": 27}, 27, 8.49),
+    ],
+)
+def test_published_size_of_other_lifters(name: str, options: dict[str, Any], frames: int, parameters: float) -> None:
+    config = yaml.safe_load((config_folder() / name).read_text())
+    lifter = config["model"]["init_args"]["lifter"]
+    model = getattr(models, lifter["class_path"].rpartition(".")[2])(**(lifter["init_args"] | options))
+    assert (model.receptive_field, model.skeleton.name) == (frames, "h36m_16")
+    assert round(sum(parameter.numel() for parameter in model.parameters()) / 1e6, 2) == parameters
+    # PoseAug's baselines; PoseFormer as DH-AUG trains it
+    assert config["model"]["init_args"]["learning_rate"] == (0.02 if name == "semgcn.yaml" else 0.001)
+    assert config["model"]["init_args"]["loss"] == ("mpjpe" if frames > 1 else "mse")
+    assert config["trainer"]["max_epochs"] == (100 if name == "semgcn.yaml" else 50)
+    assert config["trainer"]["gradient_clip_val"] == 1
+    assert config["data"]["init_args"]["batch_size"] == (512 if frames > 1 else 1024)
+
+
 def sizes(name: str) -> list[str]:
-    kinds = {"tiny_rie.yaml": RIE_CONFIGS, "tiny_videopose.yaml": VIDEOPOSE_CONFIGS}
+    kinds = {
+        "tiny_rie.yaml": RIE_CONFIGS,
+        "tiny_videopose.yaml": [*VIDEOPOSE_CONFIGS, *PLAIN_CONFIGS],  # channels: what they call their width too
+        "tiny_stgcn.yaml": ["stgcn.yaml"],
+    }
+    system, _, lifter = name.partition("_")
+    if system in {"dhaug", "poseaug"}:
+        lifter = {"videopose_video.yaml": "videopose.yaml", "rie.yaml": "rie_stage1.yaml"}.get(lifter, lifter)
+        return [*sizes(lifter), "--config", str(HERE / f"tiny_{system}.yaml")]
     overlays = ["tiny.yaml", *(overlay for overlay, names in kinds.items() if name in names)]
     return [word for overlay in overlays for word in ("--config", str(HERE / overlay))]
+
+
+@pytest.mark.parametrize(
+    ("name", "generator", "critics"),
+    [  # counts of the published networks, in millions
+        ("dhaug_videopose.yaml", 0.44, [0.88, 0.27]),
+        ("dhaug_videopose_video.yaml", 6.45, [12.3, 4.04, 25.5, 12.5]),
+        ("poseaug_videopose.yaml", 1.18, [5 * 0.215241, 0.043801]),  # five parts; the layers of its 2D critic
+    ],
+)
+def test_published_size_of_the_augmentations(name: str, generator: float, critics: list[float]) -> None:
+    config = yaml.safe_load((config_folder() / name).read_text())["model"]["init_args"]
+    lifter = VideoPose(**config["lifter"]["init_args"])
+    augmenter = getattr(tasks, config["augmenter"]["class_path"].rpartition(".")[2])(
+        **config["augmenter"].get("init_args", {})
+    )
+    augmenter.build(lifter)
+    counts = [sum(parameter.numel() for parameter in network.parameters()) / 1e6 for network in augmenter.networks()]
+    assert counts == pytest.approx([generator, *critics], rel=0.02)
+
+
+@pytest.mark.parametrize("name", AUGMENTED_CONFIGS)
+def test_the_recipes_of_the_augmentations(name: str) -> None:
+    config = yaml.safe_load((config_folder() / name).read_text())
+    task, epochs = config["model"]["init_args"], config["trainer"]["max_epochs"]
+    assert config["trainer"]["default_root_dir"] == f"runs/{name.removesuffix('.yaml')}"
+    assert config["data"]["init_args"]["flip"] == "none"
+    if name.startswith("poseaug"):
+        assert (task["warmup_epochs"], epochs) == (2, 50)
+        assert task["learning_rate"] == (0.001 if "semgcn" in name else 0.0001)
+    elif task["loss"] == "mse":
+        assert (task["warmup_epochs"], task["linear_decay_epochs"], epochs) == (3, 50, 3 + 50 + 60)
+        assert (task["learning_rate"], config["data"]["init_args"]["batch_size"]) == (0.0001, 1024)
+    else:
+        assert (task["warmup_epochs"], epochs) == (25, 25 + (80 if "rie" in name else 50 + 60))
+        assert (task["learning_rate"], config["data"]["init_args"]["batch_size"]) == (0.001, 512)
 
 
 @pytest.mark.parametrize("name", H36M_CONFIGS)
@@ -114,8 +191,20 @@ def test_fit_test_predict(
     assert code == 0, err
     files = sorted((run / "predictions").iterdir())
     assert [path.name for path in files] == [f"{s}.Walking.{view}.npz" for s in ("S11", "S9") for view in range(4)]
+    joints = yaml.safe_load((config_folder() / name).read_text())["data"]["init_args"].get("joints", "h36m_17")
     with np.load(files[0]) as content:
-        assert content["poses_3d"].shape == (43, 17, 3)
+        assert content["poses_3d"].shape == (43, len(get_skeleton(joints)), 3)
+        assert content["poses_3d"].any()
+
+
+@pytest.mark.parametrize("name", ["semgcn.yaml", "poseformer.yaml"])
+def test_detections_with_a_neck_serve_lifters_without_one(
+    name: str, liftpose: Callable[..., tuple[int, str, str]], h36m_root: Path, tmp_path: Path
+) -> None:
+    options = ["--data.keypoints=cpn_ft_h36m_dbb", f"--data.root={h36m_root}", f"--trainer.default_root_dir={tmp_path}"]
+    code, _, err = liftpose("fit", "--config", name, *sizes(name), *options)
+    assert code == 0, err
+    assert (tmp_path / "checkpoints/best.ckpt").is_file()
 
 
 def test_the_overlay_for_motion_capture_runs(

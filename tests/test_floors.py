@@ -29,7 +29,7 @@ HEIGHT = {name: height for height, names in enumerate(FLOORS) for name in names}
 # Pairs on one floor in which the first may import the second: a callback shows what a task has made.
 NEIGHBOURS = {("callbacks", "tasks"), ("metrics", "losses"), ("losses", "metrics")}
 MODULES = sorted(path.relative_to(SOURCE) for path in SOURCE.rglob("*.py") if len(path.relative_to(SOURCE).parts) > 1)
-FILES = ("errors", "processes", "skeletons", "losses")
+FILES = ("errors", "processes", "skeletons")
 MODULES += [Path(f"{name}.py") for name in FILES if (SOURCE / f"{name}.py").exists()]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from measuring import Row, count_flops, rates, table
+from metrics_work import public_metrics, share_within
 from peer import load_peer, why_not
 from preparation import preparation, public_script
 from videopose_work import public_videopose, videopose_evaluation, videopose_training_step
@@ -85,6 +86,16 @@ def test_videopose_does_what_the_public_code_does() -> None:
     assert work.theirs is not None and step.theirs is not None
     assert work.theirs().shape == (1, 30, 17, 3)
     assert min(float(step.theirs()) for _ in range(5)) < losses[0] + 1
+
+
+@pytest.mark.parametrize("name", ["pck", "auc"])
+def test_the_share_of_joints_is_that_of_the_public_code(name: str) -> None:
+    peer = public_metrics()
+    work = share_within(peer, name, 20)
+    assert 0 < float(work.ours()) < 100
+    if peer is None:
+        pytest.skip("LIFTPOSE_PEERS: expected the public code of DH-AUG, found none")
+    assert work.theirs is not None and float(work.ours()) == pytest.approx(work.theirs(), rel=1e-5)
 
 
 def test_the_operations_of_a_product_are_counted() -> None:

@@ -27,6 +27,7 @@ Run = Callable[..., tuple[int, str, str]]
 TESTS = Path(__file__).parents[1]
 SIZES = ["--config", str(TESTS / "tiny.yaml"), "--config", str(TESTS / "tiny_rie.yaml")]
 FIT = ["fit", "--config", "rie_stage1.yaml", *SIZES]
+KINDS = "h36m, humaneva, 3dhp, detections, mocap, generate, check"
 
 
 @pytest.fixture
@@ -63,8 +64,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory, h36m_root: Path) -> Path:
     ("words", "message"),
     [
         (["train"], "liftpose: expected a verb (fit, validate, test, predict, data, weights, render), found train"),
-        (["data"], "liftpose data: expected one of h36m, humaneva, 3dhp, detections, mocap, check, found nothing"),
-        (["data", "h37m"], "liftpose data: expected one of h36m, humaneva, 3dhp, detections, mocap, check, found h37m"),
+        (["data"], f"liftpose data: expected one of {KINDS}, found nothing"),
+        (["data", "h37m"], f"liftpose data: expected one of {KINDS}, found h37m"),
         (["data", "mocap", "nowhere", "--out", "x"], "nowhere: expected a folder with motion capture, found nothing"),
         (["data", "mocap"], "directory, out: expected a value"),
         (

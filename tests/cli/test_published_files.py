@@ -271,7 +271,7 @@ def test_damaged_files(
         "width": "blocks.0.mix.weight: expected the shape (1, 1, 6, 6), found the shape (1, 1, 7, 6)",
         "truncated": "expected a checkpoint, found a damaged file or one of another kind",
         "hostile": "expected a checkpoint, found a reference to ",
-        "other": "expected weights of RIE or VideoPose3D in model_pos, found encoder.weight",
+        "other": "expected weights of RIE, VideoPose3D, SimpleBaseline, SemGCN, ST-GCN or PoseFormer in model_pos",
         "stranger": "expected ",
     }[damage]
     words: dict[str, list[object]] = {
@@ -339,13 +339,17 @@ def test_what_cannot_be_imported(liftpose: Run, place: Path, public_videopose: M
             "public.bin",
             "--out=x.ckpt",
         ): "expected weights of RIE as its public code writes them, found those of Vi",
-        ("rye", "public.bin", "--out=x.ckpt"): "expected rie or videopose and one file, found rye public.bin",
+        (
+            "rye",
+            "public.bin",
+            "--out=x.ckpt",
+        ): "expected rie, videopose, simple_baseline, semgcn, stgcn or poseformer and one file, found rye",
         ("public.bin",): "--out: expected the name of the checkpoint to write, found none",
         ("public.bin", "--out=./public.bin"): "--out public.bin: expected another file than the one that is read",
         (
             "own.ckpt",
             "--out=x.ckpt",
-        ): "expected weights of RIE or VideoPose3D as its public code writes them, found a f",
+        ): "expected weights of RIE, VideoPose3D, SimpleBaseline, SemGCN, ST-GCN or PoseFormer as its public code wr",
         ("nowhere.bin", "--out=x.ckpt"): "nowhere.bin: expected a checkpoint, found no such file",
         ("public.bin", "--out=x.ckpt", "--stage=2"): "--stage: expected no such option for VideoPose3D, found 2",
         ("public.bin", "--out=x.ckpt", "--skeleton=me"): "skeleton: expected one of h36m_17, ",

@@ -84,24 +84,30 @@ def test_limits_are_those_of_the_published_tables(reference: Path) -> None:
     assert (joint_limits("random")[:, 0] >= joint_limits("intended")[:, 0]).all()
 
 
-def test_leg_equals_the_product_of_its_link_matrices() -> None:
+def test_joints_equal_the_products_of_their_link_matrices(reference: Path) -> None:
     angles, lengths, rotation, root = random_inputs()
     bones = dict(zip(BONES, lengths, strict=True))
-    matrix = torch.eye(4, dtype=torch.float64)
-    matrix[:3, :3] = torch.from_numpy(Rotation.from_euler("XYZ", rotation.numpy()).as_matrix())
-    matrix[:3, 3] = root
-    table = [
-        (0, 180, -bones["left_hip"]),
-        (90, -90, 0),
-        (90, 0, 0),
-        (0, 0, bones["left_thigh"]),
-        (0, 0, bones["left_shin"]),
-    ]
-    for (alpha, theta0, a), q in zip(table, angles[CHAINS["left_leg"]], strict=True):
-        degrees = torch.tensor([alpha, theta0], dtype=torch.float64).deg2rad()
-        matrix = matrix @ dh_transform(degrees[0], torch.as_tensor(a), degrees[1] + q, torch.zeros(()).double())
     joints = forward_kinematics(angles, lengths, rotation, root)
-    torch.testing.assert_close(joints[6], matrix[:3, 3], rtol=0, atol=1e-12)
+    start = torch.eye(4, dtype=torch.float64)
+    start[:3, :3] = torch.from_numpy(Rotation.from_euler("XYZ", rotation.numpy()).as_matrix())
+    start[:3, 3] = root
+    chains = json.loads((reference / "spec" / "dh_model.json").read_text())["chains"]
+    shoulders, found = None, set()
+    for chain in ("body", "right_leg", "left_leg", "right_arm", "left_arm"):
+        matrix = shoulders if chain.endswith("arm") else start
+        for number, (link, q) in enumerate(zip(chains[chain]["links"], angles[CHAINS[chain]], strict=True)):
+            a, d = (
+                link[key]["sign"] * bones[link[key]["bone"]] if link[key] else torch.zeros(()).double()
+                for key in ("a", "d")
+            )
+            alpha, theta0 = torch.tensor([link["alpha"], link["theta0"]], dtype=torch.float64).deg2rad()
+            matrix = matrix @ dh_transform(alpha, a, theta0 + q, d)
+            if link["joint16"] is not None:
+                torch.testing.assert_close(joints[link["joint16"]], matrix[:3, 3], rtol=0, atol=1e-12)
+                found.add(link["joint16"])
+            if chain == "body" and number == 8:
+                shoulders = matrix
+    assert found == set(range(16))
 
 
 def test_the_zero_pose_is_somebody_who_stands_upright() -> None:
@@ -139,8 +145,9 @@ def test_leading_shapes_are_broadcast() -> None:
 
 
 def test_gradients_are_right_in_every_argument() -> None:
-    inputs = [x.requires_grad_() for x in random_inputs(2)]
+    inputs = [x.requires_grad_() for x in random_inputs()]
     assert torch.autograd.gradcheck(forward_kinematics_17, inputs)
+    assert torch.autograd.gradgradcheck(forward_kinematics_17, inputs)
 
 
 def test_the_nose_is_before_the_head_and_moves_with_it() -> None:
@@ -159,6 +166,27 @@ def test_the_nose_is_before_the_head_and_moves_with_it() -> None:
     look = torch.zeros_like(angles)
     look[:, CHAINS["body"].start + 9] = 0.5
     assert (forward_kinematics_17(look, lengths, 0 * rotation, root)[:, 9, 0] < upright[:, 9, 0]).all()
+
+
+def test_compiles_as_one_graph() -> None:
+    torch._dynamo.reset()
+    compiled = torch.compile(forward_kinematics, fullgraph=True, backend="eager")
+    results = []
+    for function in (forward_kinematics, compiled):
+        inputs = [x.requires_grad_() for x in random_inputs(5)]
+        joints = function(*inputs)
+        results.append((joints, *torch.autograd.grad(joints.pow(3).sum(), inputs)))
+    for plain, fast in zip(*results, strict=True):
+        torch.testing.assert_close(fast, plain, rtol=1e-12, atol=1e-12)
+
+
+def test_half_precision_around_it_does_no_harm() -> None:
+    inputs = [x.float() for x in random_inputs(4)]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = forward_kinematics(*inputs)
+        rough = forward_kinematics(*(x.bfloat16() for x in inputs))
+    assert torch.equal(inside, forward_kinematics(*inputs))
+    assert torch.equal(rough, forward_kinematics(*(x.bfloat16().float() for x in inputs)))
 
 
 def test_wrong_sizes_are_refused_with_both_numbers() -> None:

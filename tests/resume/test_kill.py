@@ -29,7 +29,7 @@ RIE = [*("--config", "rie_stage1.yaml", "--config", str(TESTS / "tiny_rie.yaml")
 # Two adversaries and a lifter, motion critics from the second epoch on, the lifter from the third.
 GAN = [
     *("--config", "dhaug_videopose_video.yaml", "--config", str(TESTS / "tiny_dhaug.yaml")),
-    *("--model.warmup_epochs", "2", "--model.augmenter.motion_critics_from", "1"),
+    *("--model.lifter.channels", "8", "--model.warmup_epochs", "2", "--model.augmenter.motion_critics_from", "1"),
 ]
 FIT = [
     *("--config", str(TESTS / "tiny.yaml"), "--model.lifter.filter_widths", "[3,3]"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -132,7 +133,8 @@ def test_the_warm_up_leaves_the_lifter_alone_and_is_not_validated(
 ) -> None:
     run = tmp_path / "run"
     words = ["--config", "dhaug_videopose.yaml", "--config", str(TESTS / "tiny.yaml")]
-    words += ["--config", str(TESTS / "tiny_dhaug.yaml"), f"--data.root={h36m_root}", "--model.warmup_epochs=2"]
+    words += ["--config", str(TESTS / "tiny_videopose.yaml"), "--config", str(TESTS / "tiny_dhaug.yaml")]
+    words += [f"--data.root={h36m_root}", "--model.warmup_epochs=2"]
     code, _, err = liftpose("fit", *words, f"--trainer.default_root_dir={run}", "--trainer.max_epochs=2")
     assert (code, err) == (
         2,
@@ -207,3 +209,29 @@ def test_options_of_automatic_optimisation_are_refused(option: str, value: objec
 def test_numbers_out_of_range(option: str, value: float) -> None:
     with pytest.raises(LiftposeError, match=f"model.{option}: expected a number"):
         AugmentedLiftingTask(lifter(), None, **{option: value})  # type: ignore[arg-type]
+
+
+def test_an_evaluation_needs_the_lifter_only(
+    liftpose: Callable[..., tuple[int, str, str]], h36m_root: Path, tmp_path: Path
+) -> None:
+    tiny = ["--config", str(TESTS / "tiny.yaml"), "--config", str(TESTS / "tiny_videopose.yaml")]
+    gan = ["--config", "dhaug_videopose.yaml", *tiny, "--config", str(TESTS / "tiny_dhaug.yaml")]
+    alone = ["--config", "videopose_single.yaml", *tiny, "--data.joints=h36m_16", "--model.flip_test=false"]
+    alone += ["--model.lifter.skeleton=h36m_16", "--model.lifter.predict_root=false"]
+    words = [f"--data.root={h36m_root}", f"--trainer.default_root_dir={tmp_path / 'gan'}"]
+    assert liftpose("fit", *gan, *words)[0] == 0
+    code, _, err = liftpose("test", *gan, *words, "--ckpt_path=last")
+    assert code == 0, err
+    results = [json.loads((tmp_path / "gan/test_results.json").read_text())["actions"]]
+    for name, options in (
+        ("plain", alone),  # without the networks of the augmentation
+        ("other", [*gan, "--model.augmenter.critic_3d_width=12"]),  # with others
+    ):
+        words[1] = f"--trainer.default_root_dir={tmp_path / name}"
+        code, _, err = liftpose("test", *options, *words, f"--ckpt_path={tmp_path / 'gan/checkpoints/last.ckpt'}")
+        assert code == 0, err
+        results.append(json.loads((tmp_path / name / "test_results.json").read_text())["actions"])
+    assert results[0] == results[1] == results[2]
+    code, _, err = liftpose("fit", *alone, *words, f"--ckpt_path={tmp_path / 'gan/checkpoints/last.ckpt'}")
+    assert code == 2
+    assert "expected a checkpoint of liftpose.tasks.LiftingTask, found liftpose.tasks.AugmentedLiftingTask" in err

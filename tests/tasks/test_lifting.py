@@ -12,7 +12,7 @@ import torch
 
 from liftpose.datamodules import H36MDataModule, IndexBatch
 from liftpose.errors import LiftposeError
-from liftpose.models import RIE
+from liftpose.models import RIE, VideoPose
 from liftpose.tasks import LiftingTask
 
 LEFT, RIGHT = [4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]
@@ -199,3 +199,11 @@ class _StopAfter(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         trainer.should_stop = trainer.current_epoch >= self.epoch
+
+
+def test_the_root_of_a_prediction_may_be_subtracted() -> None:
+    lifter = VideoPose(skeleton="h36m_16", filter_widths=(1,), channels=4).eval()
+    keypoints = torch.randn(5, 1, 16, 2)
+    plain, relative = (LiftingTask(lifter, subtract_root=value).predict(keypoints) for value in (False, True))
+    assert plain[:, :, 0].abs().min() > 0
+    assert torch.equal(relative, plain - plain[:, :, :1])

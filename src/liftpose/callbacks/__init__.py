@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from liftpose.callbacks.checkpoint import RunCheckpoints
 from liftpose.callbacks.csv_log import RunCSVLogger
+from liftpose.callbacks.joint_angles import JointAnglePicture
 from liftpose.callbacks.pictures import PosePicture, TrainingCurves
 from liftpose.callbacks.predictions import PredictionFiles
 from liftpose.callbacks.run_files import CheckpointFiles, ConfigFile, EarlierRun
@@ -15,6 +16,7 @@ __all__ = [
     "CheckpointFiles",
     "ConfigFile",
     "EarlierRun",
+    "JointAnglePicture",
     "PosePicture",
     "PredictionFiles",
     "ResultTables",

@@ -69,8 +69,11 @@ TRAINER_COMPARED = (
 )
 """Options of the trainer that decide what is learnt, and which epoch is the best."""
 
-DATA_NOT_COMPARED = ("root", "test_subjects")
+DATA_NOT_COMPARED = ("root", "test_subjects", "test_sets")
 """Options of data modules that may differ: files may move, and training does not see the test."""
+
+LIFTING_TASKS = {"liftpose.tasks.LiftingTask", "liftpose.tasks.AugmentedLiftingTask"}
+"""Tasks that evaluate a lifter in the same way, however it was trained."""
 
 SHOWN = 4
 """How many differences a message names."""
@@ -209,7 +212,8 @@ def compare_with_checkpoint(
             )
     saved = dict(checkpoint.get("hyper_parameters", {}))
     class_path = saved.pop("_class_path", None)
-    if class_path not in {None, model["class_path"]}:
+    alike = only is not None and {class_path, model["class_path"]} <= LIFTING_TASKS
+    if class_path not in {None, model["class_path"]} and not alike:
         raise LiftposeError(f"--ckpt_path {path}: expected a checkpoint of {model['class_path']}, found {class_path}")
     options = dict(model.get("init_args", {}))
     # The options of a network that was built in Python and given as an object are not in the checkpoint.

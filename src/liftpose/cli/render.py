@@ -212,6 +212,15 @@ def _of_take(options: dict[str, Any], show: Show) -> Source:
 
     from liftpose.inference import find_take, load_lifter, predict_poses
 
+    loaded = None
+    if options["ckpt_path"] is not None:
+        name = options["device"]
+        if name == "auto":
+            name = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            loaded = load_lifter(options["ckpt_path"]).to(name)
+        except (RuntimeError, AssertionError) as error:  # what torch says about devices
+            raise LiftposeError(f"--device: expected a device that is there, found {name}") from error
     take = find_take(
         options["data"],
         options["dataset"],
@@ -219,16 +228,10 @@ def _of_take(options: dict[str, Any], show: Show) -> Source:
         subject=options["subject"],
         action=options["action"],
         camera=options["camera"] or 0,
+        skeleton=None if loaded is None else loaded.lifter.skeleton,
     )
-    if options["ckpt_path"] is None:
+    if loaded is None:
         return Source(take.recording, None, take.up_axis, "")
-    name = options["device"]
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        loaded = load_lifter(options["ckpt_path"]).to(name)
-    except (RuntimeError, AssertionError) as error:  # what torch says about devices
-        raise LiftposeError(f"--device: expected a device that is there, found {name}") from error
     poses = predict_poses(
         loaded,
         take.recording,

@@ -14,6 +14,7 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 from liftpose.callbacks import (
     ConfigFile,
     EarlierRun,
+    JointAnglePicture,
     PosePicture,
     PredictionFiles,
     ResultTables,
@@ -164,7 +165,7 @@ def callbacks_of_a_run(
         return []
     trainer = options["trainer"]
     callbacks: list[Callback] = [EarlierRun(folder)] if options["overwrite"] else []
-    callbacks += [ConfigFile(folder, config), TrainingCurves(folder), PosePicture(folder)]
+    callbacks += [ConfigFile(folder, config), TrainingCurves(folder), PosePicture(folder), JointAnglePicture(folder)]
     if trainer.get("enable_checkpointing") is not False:
         callbacks.append(
             RunCheckpoints(

@@ -24,6 +24,7 @@ data
   data 3dhp --from valid|test|train PATH --out FOLDER MPI-INF-3DHP from its official or SPIN's annotations
   data detections PATH --detector NAME --out FOLDER   keypoints from the files of a detector, one per video
   data mocap DIR --out FOLDER --name NAME             motion capture (BVH, ASF/AMC) in the layout of Human3.6M
+  data generate --ckpt_path FILE --count N --out DIR  poses of a trained generator; --from limits needs no checkpoint
 
 weights
   weights import FILE --out NAME.ckpt        a checkpoint from the weights that a paper's authors published
@@ -55,8 +56,8 @@ more options
 """
 
 _EVALUATION = """\
-  --ckpt_path FILE                 the checkpoint; last or best for those of the run folder; or a file of the public
-                                   code of RIE or VideoPose3D
+  --ckpt_path FILE                 the checkpoint; last or best for those of the run folder; or a file of a public
+                                   code (see `liftpose weights import --help`)
 """
 
 VERB_USAGE = {
@@ -111,6 +112,7 @@ often used
 {_PLACE}\
   --data.root DIR                  folder of the data set
   --data.actions [NAME,...]        actions to test on; a name stands for all actions that begin with it
+  --data.test_sets [NAME,...]      further data sets in the same folder to test on, each with a table of its own
   --model.flip_test false          do not average with the prediction of the mirrored window
   --logging.wandb MODE             offline (default), online or disabled
 
@@ -130,11 +132,12 @@ often used
 
 {_MORE}""",
     "weights": """\
-usage: liftpose weights import [rie|videopose] FILE --out NAME.ckpt [options]
+usage: liftpose weights import [NETWORK] FILE --out NAME.ckpt [options]
 
-Make a checkpoint from a file of the public code of RIE or VideoPose3D. test, validate, predict and render take it for
-their checkpoint (as they take the file itself), fit takes it as --model.init_from; its training cannot go on. Which
-network it is can be told from the file; a name before it is checked. Nothing that the file may contain is run.
+Make a checkpoint from a file of a public code: of RIE, of VideoPose3D, or of DH-AUG, PoseAug and PoseFormer. test,
+validate, predict and render take it for their checkpoint (as they take the file itself), fit takes it as
+--model.init_from; its training cannot go on. Which network it is can be told from the file; a name before it is checked
+(rie, videopose, simple_baseline, semgcn, stgcn, poseformer). Nothing that the file may contain is run.
 
 options
   --out NAME.ckpt          the checkpoint to write
@@ -144,6 +147,7 @@ what the shapes of the weights may leave open
   --keypoint_skeleton NAME joint order of the keypoints of VideoPose3D, such as coco_17
   --causal true            the windows end with the frame whose pose is wanted
   --stage 2                weights of RIE's stage 2, which look like those of stage 3
+  --heads N                number of heads of PoseFormer's attention (8)
 """,
     "render": """\
 usage: liftpose render --data FOLDER --subject NAME --action NAME [--ckpt_path FILE] --out FILE [options]
@@ -159,8 +163,8 @@ what is shown
   --subject NAME        the person
   --action NAME         the take: its whole name, or a beginning that names exactly one
   --camera N            index of the camera (0)
-  --ckpt_path FILE      checkpoint of a lifter that predicts the poses, or a file of the public code of RIE or
-                        VideoPose3D; it needs no configuration
+  --ckpt_path FILE      checkpoint of a lifter that predicts the poses, or a file of a public code; it needs no
+                        configuration
   --predictions FILE    file of `liftpose predict` in place of these; with --data, its recording's truth beside it
   --truth false         without the truth
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,15 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 ACTIONS = ("import",)
-SYSTEMS = {"rie": "RIE", "videopose": "VideoPose3D"}
-NOT_TOLD = ("skeleton", "keypoint_skeleton", "causal", "stage")
+SYSTEMS = {
+    "rie": "RIE",
+    "videopose": "VideoPose3D",
+    "simple_baseline": "SimpleBaseline",
+    "semgcn": "SemGCN",
+    "stgcn": "ST-GCN",
+    "poseformer": "PoseFormer",
+}
+NOT_TOLD = ("skeleton", "keypoint_skeleton", "causal", "stage", "heads")
 """Options of the networks that the shapes of the weights may leave open."""
 
 
@@ -54,7 +61,7 @@ def run(words: Sequence[str]) -> int:
 
 def _parser() -> OneLineParser:
     parser = OneLineParser("liftpose weights import", "Make a checkpoint of liftpose from a file of a public code.")
-    parser.usage = "liftpose weights import [rie|videopose] FILE --out NAME.ckpt [options]"
+    parser.usage = f"liftpose weights import [{'|'.join(SYSTEMS)}] FILE --out NAME.ckpt [options]"
     parser.add_argument("file", nargs="+", help="What network it is (told from the file without), and the file.")
     parser.add_argument("--out", type=str, help="The checkpoint to write.")
     parser.add_argument("--overwrite", action="store_true", help="Replace the checkpoint if it is there.")
@@ -64,6 +71,7 @@ def _parser() -> OneLineParser:
     parser.add_argument(
         "--stage", type=int, help="RIE: 2 where the weights are of stage 2, which look like those of 3."
     )
+    parser.add_argument("--heads", type=int, help="PoseFormer: number of heads of its attention, 8 in the paper.")
     return parser
 
 
@@ -73,7 +81,7 @@ def _system_and_file(words: Sequence[str]) -> tuple[str | None, Path]:
         return None, Path(words[0])
     if len(words) > 2 or words[0] not in SYSTEMS:
         raise LiftposeError(
-            f"liftpose weights import: expected {' or '.join(SYSTEMS)} and one file, found {' '.join(words)}"
+            f"liftpose weights import: expected {_one_of(SYSTEMS)} and one file, found {' '.join(words)}"
         )
     return SYSTEMS[words[0]], Path(words[1])
 
@@ -89,7 +97,7 @@ def _import(system: str | None, file: Path, options: Mapping[str, Any]) -> list[
     if out.is_file() and not options["overwrite"]:
         raise LiftposeError(f"--out {out}: expected no such file, found one (--overwrite replaces it)")
     published = read_published(file)
-    wanted = " or ".join(SYSTEMS.values()) if system is None else system
+    wanted = _one_of(SYSTEMS.values()) if system is None else system
     if published is None or (system is not None and published.system != system):
         found = "a file of another kind" if published is None else f"those of {published.system}"
         raise LiftposeError(f"{file}: expected weights of {wanted} as its public code writes them, found {found}")
@@ -117,13 +125,16 @@ def _import(system: str | None, file: Path, options: Mapping[str, Any]) -> list[
 
 def _matching_options(published: PublishedLifter, options: Mapping[str, Any]) -> str:
     """Return the shipped configuration that is nearest to a network, with the options that it needs."""
+    from liftpose.skeletons import H36M_32, adapter_targets
+
     own = f"liftpose.models.{published.kind.__name__}"
     parameters = inspect.signature(published.kind).parameters
     best: tuple[str, list[str]] | None = None
     for name in installed_configs():
         content = yaml.safe_load((config_folder() / name).read_text(encoding="utf-8"))
-        lifter = content.get("model", {}).get("init_args", {}).get("lifter", {})
-        if lifter.get("class_path") != own:
+        model, data = content.get("model", {}), content.get("data", {})
+        lifter = model.get("init_args", {}).get("lifter", {})
+        if lifter.get("class_path") != own or model.get("class_path") != "liftpose.tasks.LiftingTask":
             continue
         had = lifter.get("init_args", {})
         differing = [
@@ -131,9 +142,18 @@ def _matching_options(published: PublishedLifter, options: Mapping[str, Any]) ->
             for key, value in options.items()
             if _written(had.get(key, parameters[key].default)) != _written(value)
         ]
+        of_data, wanted = data.get("init_args", {}).get("joints", "h36m_17"), options["skeleton"]
+        if data.get("class_path") == "liftpose.datamodules.H36MDataModule" and of_data != wanted:
+            differing += [f"--data.joints {wanted}"] if wanted in adapter_targets(H36M_32) else []
         if best is None or len(differing) < len(best[1]):
             best = name, differing
     return "--config NAME.yaml" if best is None else " ".join(("--config", best[0], *best[1]))
+
+
+def _one_of(names: Iterable[str]) -> str:
+    """List names for a message."""
+    *first, last = names
+    return f"{', '.join(first)} or {last}"
 
 
 def _written(value: Any) -> str:

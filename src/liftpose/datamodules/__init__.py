@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from liftpose.datamodules.h36m import H36MDataModule
+from liftpose.datamodules.h36m import H36MDataModule, TestSet
 from liftpose.datamodules.humaneva import HumanEvaDataModule
 from liftpose.datamodules.index_loader import IndexBatch, IndexBatches, index_loader
 from liftpose.datamodules.lifting import LiftingDataModule, Split, WindowShape
@@ -16,6 +16,7 @@ __all__ = [
     "LiftingDataModule",
     "Split",
     "SyntheticDataModule",
+    "TestSet",
     "WindowShape",
     "index_loader",
 ]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from liftpose.data.recording import Recording
@@ -13,7 +17,32 @@ from liftpose.formats.cache import read_h36m_cached
 from liftpose.models import Lifter
 from liftpose.skeletons import Skeleton, adapter_targets, get_skeleton
 
-__all__ = ["H36MDataModule"]
+__all__ = ["H36MDataModule", "TestSet"]
+
+_FURTHER = "test:"  # before the name of a further test set, the name of its split
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """A data set that is only tested on.
+
+    Args:
+        dataset: Name of the data set in the file names.
+        root: Folder of the files; None for that of the data that are trained on.
+        keypoints: Name of the keypoints in the file name; None for that of the data that are trained on.
+        subjects: People to test on; None for the data set's own split.
+        downsample: Use every n-th frame.
+        name: What its results are called; None for ``dataset``.
+    """
+
+    __test__ = False  # no test of pytest's
+
+    dataset: str
+    root: str | None = None
+    keypoints: str | None = None
+    subjects: list[str] | None = None
+    downsample: int = 1
+    name: str | None = None
 
 
 class H36MDataModule(LiftingDataModule):
@@ -35,6 +64,9 @@ class H36MDataModule(LiftingDataModule):
             it too.
         cache: Folder of a cache of the files' content, from which they are loaded at once the next time
             (:func:`liftpose.formats.read_h36m_cached`); None for none.
+        test_sets: Further data sets that ``test`` goes through after this one, each with a table of its own: names of
+            data sets in the same folder, or what :class:`TestSet` takes. ``joints`` holds for them too; ``actions`` and
+            ``downsample`` do not.
         options: Options of :class:`LiftingDataModule`.
     """
 
@@ -48,6 +80,7 @@ class H36MDataModule(LiftingDataModule):
         test_subjects: list[str] | None = None,
         joints: str | None = None,
         cache: str | None = None,
+        test_sets: list[str | TestSet] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -58,6 +91,31 @@ class H36MDataModule(LiftingDataModule):
         self.cache = cache
         self.subjects = {"train": train_subjects, "validation": validation_subjects, "test": test_subjects}
         self._people: dict[str, list[Recording]] = {}
+        self._further: dict[Split, H36MDataModule] = {}
+        for chosen in test_sets or ():
+            self._add_test_set(TestSet(chosen) if isinstance(chosen, str) else chosen)
+
+    def _add_test_set(self, chosen: TestSet) -> None:
+        """Prepare one of the further data sets."""
+        name = chosen.name or chosen.dataset
+        if name in self.test_splits.values():
+            raise LiftposeError(f"data.test_sets: expected data sets with different names, found {name} twice")
+        with _told_apart(name):
+            self._further[f"{_FURTHER}{name}"] = H36MDataModule(
+                root=chosen.root or self.root,
+                dataset=chosen.dataset,
+                keypoints=chosen.keypoints or self.keypoints,
+                test_subjects=chosen.subjects,
+                joints=None if self.joints is None else self.joints.name,
+                cache=self.cache,
+                downsample=chosen.downsample,
+            )
+
+    @property
+    def test_splits(self) -> Mapping[Split, str]:
+        """The splits that a test goes through, each with the name of its data set; the own one is the first."""
+        further = {split: split.removeprefix(_FURTHER) for split in self._further}
+        return MappingProxyType({"test": self.dataset, **further})
 
     def check(self, stage: str, lifter: Lifter | None = None) -> None:
         """Read all people of a stage at once, since a file can only be read whole, and refuse what does not fit.
@@ -73,8 +131,39 @@ class H36MDataModule(LiftingDataModule):
         self._check_joints()
         if stage == "fit":
             self._check_people()
-        self._read([name for split in self.splits_of(stage) for name in self._subjects_of(split)])
+        own = [split for split in self.splits_of(stage) if split not in self._further]
+        self._read([name for split in own for name in self._subjects_of(split)])
         super().check(stage, lifter)
+
+    def check_split(self, split: Split, lifter: Lifter | None) -> None:
+        """Refuse a split whose data are not there or have other joints than the lifter.
+
+        Args:
+            split: The split.
+            lifter: The lifter of the run; None for any.
+
+        Raises:
+            LiftposeError: A file is missing or broken, an option does not fit it, or its joints are others.
+        """
+        if split not in self._further:
+            super().check_split(split, lifter)
+            return
+        with _told_apart(split.removeprefix(_FURTHER)):
+            self._further[split].check("test", lifter)
+
+    def recordings(self, split: Split) -> list[Recording]:
+        """Return the recordings of a split, selected, downsampled and cut as the options say; read once.
+
+        Args:
+            split: "train", "validation", "test", "predict" or one of :attr:`test_splits`.
+
+        Returns:
+            The recordings in the order of the files; sequence numbers of windows count them.
+        """
+        if split not in self._further:
+            return super().recordings(split)
+        with _told_apart(split.removeprefix(_FURTHER)):
+            return self._further[split].recordings("test")
 
     def _check_joints(self) -> None:
         """Refuse a joint order that the poses cannot be brought into."""
@@ -149,6 +238,16 @@ class H36MDataModule(LiftingDataModule):
                 recordings = read_h36m_cached(self.cache, path_3d, path_2d, subjects=missing, skeleton=self.joints)
             for recording in recordings:
                 self._people[recording.subject].append(recording)
+
+
+@contextmanager
+def _told_apart(name: str) -> Iterator[None]:
+    """Say of a mistake in which of the further data sets it is."""
+    try:
+        yield
+    except LiftposeError as error:
+        reason = str(error).removeprefix("data.").replace("test_subjects", "subjects")
+        raise LiftposeError(f"data.test_sets {name}: {reason}") from error
 
 
 def _joints(name: str) -> Skeleton:

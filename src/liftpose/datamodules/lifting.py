@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import pytorch_lightning as pl
@@ -20,7 +22,8 @@ from liftpose.skeletons import adapter_targets
 
 __all__ = ["LiftingDataModule", "Split", "WindowShape"]
 
-Split = Literal["train", "validation", "test", "predict"]
+Split = str
+"""Name of a split: "train", "validation", "test" or "predict"; "test:NAME" is the test split of a further data set."""
 
 
 class WindowShape(NamedTuple):
@@ -107,8 +110,12 @@ class LiftingDataModule(pl.LightningDataModule, ABC):
             The recordings in the order of the files.
         """
 
-    @staticmethod
-    def splits_of(stage: str) -> tuple[Split, ...]:
+    @property
+    def test_splits(self) -> Mapping[Split, str]:
+        """The splits that a test goes through, each with the name of its data set; the own one is the first."""
+        return MappingProxyType({"test": "test"})
+
+    def splits_of(self, stage: str) -> tuple[Split, ...]:
         """Return the splits that a stage of the trainer needs.
 
         Args:
@@ -117,7 +124,7 @@ class LiftingDataModule(pl.LightningDataModule, ABC):
         splits: dict[str, tuple[Split, ...]] = {
             "fit": ("train", "validation"),
             "validate": ("validation",),
-            "test": ("test",),
+            "test": tuple(self.test_splits),
             "predict": ("predict",),
         }
         return splits[stage]
@@ -137,21 +144,33 @@ class LiftingDataModule(pl.LightningDataModule, ABC):
         if stage == "fit" and self.batch_size < 2:
             raise LiftposeError("data.batch_size: expected at least 2 for batch normalisation, found 1")
         for split in self.splits_of(stage):
-            recording = self.recordings(split)[0]
-            if lifter is None:
-                continue
-            if recording.skeleton != lifter.skeleton:
-                data, own = recording.skeleton, lifter.skeleton.name
-                bring = f"; --data.joints {own} brings the data into its own" if own in adapter_targets(data) else ""
-                raise LiftposeError(
-                    f"model.lifter.skeleton: expected {data.name} as in the data, found {own} (--model.lifter.skeleton "
-                    f"{data.name} makes a network for these joints{bring})"
-                )
-            if recording.keypoint_skeleton != lifter.keypoint_skeleton:
-                raise LiftposeError(
-                    f"data.keypoints: expected keypoints of {lifter.keypoint_skeleton.name} for the lifter, found "
-                    f"those of {recording.keypoint_skeleton.name}"
-                )
+            self.check_split(split, lifter)
+
+    def check_split(self, split: Split, lifter: Lifter | None) -> None:
+        """Refuse a split whose data are not there or have other joints than the lifter.
+
+        Args:
+            split: The split.
+            lifter: The lifter of the run; None for any.
+
+        Raises:
+            LiftposeError: A file is missing or broken, an option does not fit it, or its joints are others.
+        """
+        recording = self.recordings(split)[0]
+        if lifter is None:
+            return
+        if recording.skeleton != lifter.skeleton:
+            data, own = recording.skeleton, lifter.skeleton.name
+            bring = f"; --data.joints {own} brings the data into its own" if own in adapter_targets(data) else ""
+            raise LiftposeError(
+                f"model.lifter.skeleton: expected {data.name} as in the data, found {own} (--model.lifter.skeleton "
+                f"{data.name} makes a network for these joints{bring})"
+            )
+        if recording.keypoint_skeleton != lifter.keypoint_skeleton:
+            raise LiftposeError(
+                f"data.keypoints: expected keypoints of {lifter.keypoint_skeleton.name} for the lifter, found "
+                f"those of {recording.keypoint_skeleton.name}"
+            )
 
     def recordings(self, split: Split) -> list[Recording]:
         """Return the recordings of a split, selected, downsampled and cut as the options say; read once.
@@ -258,9 +277,9 @@ class LiftingDataModule(pl.LightningDataModule, ABC):
         """Return the numbers of the validation windows."""
         return self._loader("validation")
 
-    def test_dataloader(self) -> DataLoader[IndexBatch]:
-        """Return the numbers of the test windows."""
-        return self._loader("test")
+    def test_dataloader(self) -> list[DataLoader[IndexBatch]]:
+        """Return the numbers of the test windows, one loader for each of :attr:`test_splits`."""
+        return [self._loader(split) for split in self.test_splits]
 
     def predict_dataloader(self) -> DataLoader[IndexBatch]:
         """Return the numbers of the windows to predict."""

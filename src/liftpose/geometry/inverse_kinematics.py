@@ -169,7 +169,8 @@ def inverse_kinematics(poses: Tensor) -> BodyPose:
     unchanged; ``residual`` tells how far. The angles are not held within any limits.
 
     Poses of any kind give finite numbers: a bone without length, whose direction nothing shows, points where the angle
-    0 makes it point. The result carries no gradient.
+    0 makes it point. A coordinate that is not a number makes a residual of its pose not a number. The result carries no
+    gradient.
 
     Args:
         poses: (..., 16, 3) metres, world frame with z up (only the rotation depends on the frame), joints as

@@ -73,12 +73,14 @@ def random_joint_angles(draws: RandomNumbers, *, global_rotation: bool = True) -
         (torch.Size([100, 33]), True)
     """
     count = draws.integers(_DRAWN)
-    rank = draws.uniform(_DRAWN).argsort(-1).argsort(-1)[:, :JOINT_VARIABLES]
+    order = draws.uniform(_DRAWN)
+    first_left = torch.take_along_dim(order.sort(-1).values, count.unsqueeze(-1), dim=-1)
+    chosen = order[:, :JOINT_VARIABLES] < first_left  # as many as count says
     normal = draws.normal(JOINT_VARIABLES + 3)
     middle, half = device_table(_RANGES, normal.dtype, normal.device).unbind(-1)
     drawn = middle + torch.clamp(_SPREAD * normal, -half, half)
     angles, rotation = drawn.split_with_sizes((JOINT_VARIABLES, 3), dim=-1)
-    angles = torch.where(rank < count.unsqueeze(-1), angles, 0)
+    angles = torch.where(chosen, angles, 0)
     return JointAngles(angles, rotation if global_rotation else torch.zeros_like(rotation))
 
 

@@ -1,4 +1,8 @@
-"""Somebody's keypoints in, 3D poses out."""
+"""Somebody's keypoints in, 3D poses out.
+
+Poses out of nothing are made by :mod:`liftpose.inference.generation`, which is imported by itself: what it needs of the
+trainer takes longer to import than a picture takes to draw.
+"""
 
 from __future__ import annotations
 

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 
 from liftpose.data.lifting_windows import lifting_windows
 from liftpose.data.recording import Recording
 from liftpose.errors import LiftposeError
-from liftpose.models.lifter import Lifter, flip_averaged, following, predict_windows
-from liftpose.weights.lifters import CONFIG_ENTRY, lifter_weights_of
+from liftpose.inference.checkpoints import build_part, task_options
+from liftpose.models.lifter import Lifter, flip_averaged, following, predict_windows, relative_to_root
+from liftpose.weights.lifters import lifter_weights_of
 from liftpose.weights.published import published_lifter
 from liftpose.weights.torch_files import read_checkpoint
 
-__all__ = ["LoadedLifter", "load_lifter", "predict_poses"]
-
-_OURS: Final = "liftpose."
+__all__ = ["LoadedLifter", "build_lifter", "load_lifter", "predict_poses"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +31,13 @@ class LoadedLifter:
         lifter: The network with its weights, in evaluation mode.
         flip_test: Whether its predictions are averaged with those of mirrored windows, as in its training.
         name: What it is and where it comes from, for people to read.
+        subtract_root: Whether the root of a prediction is subtracted from it, as in its training.
     """
 
     lifter: Lifter
     flip_test: bool
     name: str
+    subtract_root: bool = False
 
     def to(self, device: torch.device | str) -> LoadedLifter:
         """Move the network to a device and return this object."""
@@ -48,7 +46,7 @@ class LoadedLifter:
 
 
 def load_lifter(path: str | os.PathLike[str]) -> LoadedLifter:
-    """Build a lifter from a checkpoint that liftpose or the public code of RIE or VideoPose3D has written.
+    """Build a lifter from a checkpoint that liftpose or a paper's public code has written.
 
     A checkpoint of liftpose says which network it holds and with which options; the shapes of published weights tell it
     but for what ``liftpose weights import`` can be told. Nothing that lies in the file is run, and only networks of
@@ -70,8 +68,8 @@ def load_lifter(path: str | os.PathLike[str]) -> LoadedLifter:
     if published is not None:
         lifter = published.build(where).requires_grad_(False)
         return LoadedLifter(lifter, True, f"{published.system} of its authors ({path})")
-    task = _task_options(content, where)
-    lifter = _build(task.get("lifter"), where)
+    task = task_options(content, where, "lifter", "which says what lifter it holds")
+    lifter = build_lifter(task, where)
     weights = lifter_weights_of(content, where)
     lifter.check_identity(weights.identity, where)
     try:
@@ -83,7 +81,8 @@ def load_lifter(path: str | os.PathLike[str]) -> LoadedLifter:
         ) from error
     lifter.eval().requires_grad_(False)
     name = type(lifter).__name__ + (f" stage {lifter.stage}" if lifter.encoder_names else "")
-    return LoadedLifter(lifter, bool(task.get("flip_test", True)), f"{name} ({path})")
+    flip_test, subtract_root = bool(task.get("flip_test", True)), bool(task.get("subtract_root", False))
+    return LoadedLifter(lifter, flip_test, f"{name} ({path})", subtract_root)
 
 
 def predict_poses(
@@ -132,6 +131,7 @@ def predict_poses(
             batch = windows.gather(numbers)
             predict = flip_averaged if loaded.flip_test else predict_windows
             pose = predict(lifter, batch.keypoints_2d.to(state.dtype), following(batch.sequence, batch.frame))
+            pose = relative_to_root(pose, lifter.skeleton) if loaded.subtract_root else pose
             poses.append(pose[:, 0].float().cpu().numpy())
             if progress is not None:
                 progress(int(numbers[-1]) + 1, len(windows))
@@ -141,45 +141,17 @@ def predict_poses(
     return result
 
 
-def _task_options(content: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    """Return the options of the task that a checkpoint was trained with."""
-    options = content.get("hyper_parameters")
-    if isinstance(options, Mapping) and "lifter" in options:
-        return options
-    text = content.get(CONFIG_ENTRY)
-    if isinstance(text, str):
-        try:
-            options = yaml.safe_load(text)["model"]["init_args"]
-        except (yaml.YAMLError, KeyError, TypeError):
-            options = None
-        if isinstance(options, Mapping) and "lifter" in options:
-            return options
-    found = ", ".join(map(str, content)) or "nothing"
-    raise LiftposeError(
-        f"{where}: expected a checkpoint of `liftpose fit`, which says what lifter it holds, found {found}"
-    )
+def build_lifter(task: Mapping[str, Any], where: str) -> Lifter:
+    """Build the network that a checkpoint names, if it is one of liftpose.
 
+    Args:
+        task: The options of the task of the checkpoint.
+        where: What the checkpoint was read from, for messages.
 
-def _build(spec: Any, where: str) -> Lifter:
-    """Build the network that a checkpoint names, if it is one of liftpose."""
-    if not isinstance(spec, Mapping) or not isinstance(spec.get("class_path"), str):
-        raise LiftposeError(f"{where}: expected a lifter with its class_path, found {spec!r}")
-    name = spec["class_path"]
-    module, _, attribute = name.rpartition(".")
-    kind: Any = None
-    if f"{module}.".startswith(_OURS):
-        try:
-            kind = getattr(import_module(module), attribute, None)
-        except ImportError:
-            kind = None
-    if not isinstance(kind, type) or not issubclass(kind, Lifter) or kind is Lifter:
-        raise LiftposeError(f"{where}: expected a lifter of liftpose (liftpose.models.…), found {name}")
-    options = spec.get("init_args") or {}
-    known = inspect.signature(kind).parameters
-    unknown = [option for option in options if option not in known]
-    if unknown:
-        raise LiftposeError(f"{where}: expected options of {name} ({', '.join(known)}), found {unknown[0]}")
-    try:
-        return kind(**options)
-    except (LiftposeError, TypeError, ValueError) as error:
-        raise LiftposeError(f"{where}: expected options that {name} takes, found: {error}") from error
+    Returns:
+        The network with random weights.
+
+    Raises:
+        LiftposeError: It is no lifter of liftpose, or its options are not what its class takes.
+    """
+    return build_part(task.get("lifter"), Lifter, where, "liftpose.models")

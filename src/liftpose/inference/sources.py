@@ -9,6 +9,7 @@ from liftpose.data.recording import Recording
 from liftpose.errors import LiftposeError
 from liftpose.formats import Predictions, find_dataset_files, find_dataset_info
 from liftpose.formats.h36m import read_h36m_take
+from liftpose.skeletons import Skeleton, adapter_targets, get_skeleton
 
 __all__ = ["Take", "find_take", "find_take_of_predictions", "recording_of_predictions"]
 
@@ -26,7 +27,14 @@ class Take(NamedTuple):
 
 
 def find_take(
-    root: str | os.PathLike[str], dataset: str, keypoints: str, *, subject: str, action: str, camera: int
+    root: str | os.PathLike[str],
+    dataset: str,
+    keypoints: str,
+    *,
+    subject: str,
+    action: str,
+    camera: int,
+    skeleton: Skeleton | None = None,
 ) -> Take:
     """Find one recording in a data folder.
 
@@ -37,6 +45,8 @@ def find_take(
         subject: Name of the person.
         action: Full name of the take, or a beginning that names exactly one.
         camera: Index of the camera.
+        skeleton: Joint order that the recording is brought into where its data set can be, as for
+            :func:`liftpose.formats.read_h36m`; None for that of the data set.
 
     Returns:
         The recording.
@@ -47,7 +57,9 @@ def find_take(
     """
     path_3d, path_2d = find_dataset_files(root, dataset, keypoints)
     info = find_dataset_info(path_3d)
-    views = read_h36m_take(path_3d, path_2d, subject, action, info=info)
+    stored = get_skeleton(info.storage_skeleton)
+    joints = skeleton if skeleton is not None and skeleton.name in (stored.name, *adapter_targets(stored)) else None
+    views = read_h36m_take(path_3d, path_2d, subject, action, info=info, skeleton=joints)
     if not 0 <= camera < len(views):
         raise LiftposeError(f"--camera: expected one of {', '.join(map(str, range(len(views))))}, found {camera}")
     return Take(views[camera], info.up_axis)
@@ -77,6 +89,7 @@ def find_take_of_predictions(
         subject=predictions.subject,
         action=predictions.action,
         camera=predictions.view,
+        skeleton=predictions.skeleton,
     )
     recording = take.recording
     if recording.skeleton != predictions.skeleton:

@@ -26,8 +26,10 @@ class Score(NamedTuple):
         p_mpjpe: Metres (protocol 2).
         n_mpjpe: Metres (protocol 3).
         mpjve: Metres per frame.
-        pck: Per cent.
-        auc: Per cent.
+        pck_no_root: Per cent, 3D PCK at 150 mm of all joints but the root, whose error is 0 by construction.
+        auc_no_root: Per cent, the AUC of the same joints.
+        pck_with_root: Per cent, 3D PCK at 150 mm of all joints, as DH-AUG and PoseAug publish it.
+        auc_with_root: Per cent, the AUC of the same joints.
         joint_errors: Metres, the mean position error of each joint; empty when there are no poses.
 
     A mean over nothing is NaN.
@@ -40,8 +42,10 @@ class Score(NamedTuple):
     p_mpjpe: float
     n_mpjpe: float
     mpjve: float
-    pck: float
-    auc: float
+    pck_no_root: float
+    auc_no_root: float
+    pck_with_root: float
+    auc_with_root: float
     joint_errors: tuple[float, ...]
 
 
@@ -98,10 +102,10 @@ def pool_scores(scores: Iterable[Score]) -> Score:
         The score of all poses together.
 
     Example:
-        >>> one = Score(1, 0, 0, 0.1, 0.1, 0.1, math.nan, 90.0, 50.0, (0.1,))
-        >>> three = Score(3, 0, 2, 0.5, 0.3, 0.4, 0.01, 50.0, 20.0, (0.5,))
+        >>> one = Score(1, 0, 0, 0.1, 0.1, 0.1, math.nan, 88.0, 45.0, 90.0, 50.0, (0.1,))
+        >>> three = Score(3, 0, 2, 0.5, 0.3, 0.4, 0.01, 40.0, 15.0, 50.0, 20.0, (0.5,))
         >>> pooled = pool_scores((one, three))
-        >>> pooled.frames, round(pooled.mpjpe, 3), pooled.mpjve, pooled.pck
+        >>> pooled.frames, round(pooled.mpjpe, 3), pooled.mpjve, pooled.pck_with_root
         (4, 0.4, 0.01, 60.0)
     """
     filled = [score for score in scores if score.frames]
@@ -116,8 +120,10 @@ def pool_scores(scores: Iterable[Score]) -> Score:
         p_mpjpe=_mean((score.p_mpjpe for score in filled), aligned),
         n_mpjpe=_mean((score.n_mpjpe for score in filled), frames),
         mpjve=_mean((score.mpjve for score in filled), moving),
-        pck=_mean((score.pck for score in filled), frames),
-        auc=_mean((score.auc for score in filled), frames),
+        pck_no_root=_mean((score.pck_no_root for score in filled), frames),
+        auc_no_root=_mean((score.auc_no_root for score in filled), frames),
+        pck_with_root=_mean((score.pck_with_root for score in filled), frames),
+        auc_with_root=_mean((score.auc_with_root for score in filled), frames),
         joint_errors=tuple(
             _mean(errors, frames) for errors in zip(*(score.joint_errors for score in filled), strict=True)
         ),
@@ -138,10 +144,8 @@ class PoseEvaluation(LabelledErrors):
 
     Args:
         recordings: Subject, action and view of every recording.
-        pck_threshold: Metres.
-        auc_thresholds: Metres, ascending.
-        pck_joints: Indices of the joints that count for PCK and AUC; all when None. The root of a root-relative pose is
-            always correct, and public code differs in whether it counts.
+        root: Index of the root joint. That of a root-relative pose is always correct, and public code differs in
+            whether it counts for PCK and AUC: both are computed.
         kwargs: Options of `LabelledErrors`.
 
     Example:
@@ -160,18 +164,14 @@ class PoseEvaluation(LabelledErrors):
     def __init__(
         self,
         recordings: Sequence[tuple[str, str, int]],
-        pck_threshold: float = functional.PCK_THRESHOLD,
-        auc_thresholds: Sequence[float] = functional.AUC_THRESHOLDS,
-        pck_joints: Sequence[int] | None = None,
+        root: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self._add_column("p_mpjpe", self.storage_dtype)
         self._add_column("n_mpjpe", self.storage_dtype)
         self.recordings = tuple((subject, action, view) for subject, action, view in recordings)
-        self.pck_threshold = pck_threshold
-        self.auc_thresholds = tuple(auc_thresholds)
-        self.pck_joints = None if pck_joints is None else list(pck_joints)
+        self.root = root
 
     def update(self, prediction: Tensor, target: Tensor, sequence: Tensor, frame: Tensor) -> None:
         """Add poses.
@@ -219,7 +219,7 @@ class PoseEvaluation(LabelledErrors):
         """Score of one recording from (T, J, 3), (T,), (T,) and (T,) ascending frame numbers."""
         errors, p_mpjpe = errors.double(), p_mpjpe.double()
         distances = errors.norm(dim=-1)
-        counted = distances if self.pck_joints is None else distances[:, self.pck_joints]
+        moving = torch.cat((distances[:, : self.root], distances[:, self.root + 1 :]), dim=1)
         velocities = errors.diff(dim=0)[frame.diff() == 1].norm(dim=-1)
         aligned = p_mpjpe[~p_mpjpe.isnan()]
         return Score(
@@ -230,8 +230,10 @@ class PoseEvaluation(LabelledErrors):
             p_mpjpe=float(aligned.mean()),
             n_mpjpe=float(n_mpjpe.double().mean()),
             mpjve=float(velocities.mean()),
-            pck=float(functional.pck_of_errors(counted, self.pck_threshold).mean()),
-            auc=float(functional.auc_of_errors(counted, self.auc_thresholds).mean()),
+            pck_no_root=float(functional.pck_of_errors(moving).mean()),
+            auc_no_root=float(functional.auc_of_errors(moving).mean()),
+            pck_with_root=float(functional.pck_of_errors(distances).mean()),
+            auc_with_root=float(functional.auc_of_errors(distances).mean()),
             joint_errors=tuple(distances.mean(0).tolist()) if len(errors) else (),
         )
 

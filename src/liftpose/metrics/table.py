@@ -16,8 +16,10 @@ _COLUMNS = (
     ("P-MPJPE", "mm"),
     ("N-MPJPE", "mm"),
     ("MPJVE", "mm"),
-    ("PCK", "%"),
-    ("AUC", "%"),
+    ("PCK@150 no root", "%"),
+    ("AUC no root", "%"),
+    ("PCK@150 with root", "%"),
+    ("AUC with root", "%"),
 )
 
 
@@ -38,7 +40,7 @@ class TableRow:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of metrics, with one row per group of recordings and two means.
+    """A table of metrics, with one row per group of recordings and three means.
 
     Args:
         title: Which recordings it is about.
@@ -46,6 +48,8 @@ class Table:
         columns: Name and unit of each column of numbers ("MPJPE", "mm").
         rows: One row per group.
         mean_over_groups: The unweighted mean of the rows: the final number of the papers.
+        mean_over_recordings: The mean in which every recording (a take in one view) counts the same, as DH-AUG's public
+            code averages whole videos.
         mean_over_frames: The mean in which every frame counts the same.
         notes: Sentences that belong under the table.
     """
@@ -55,23 +59,26 @@ class Table:
     columns: tuple[tuple[str, str], ...]
     rows: tuple[TableRow, ...]
     mean_over_groups: TableRow
+    mean_over_recordings: TableRow
     mean_over_frames: TableRow
     notes: tuple[str, ...] = ()
 
     def to_text(self) -> str:
         """The table as aligned text: one decimal, "-" where there is no number, no line break at the end."""
-        header = ["", *(name for name, _ in self.columns), "frames"]
+        words = [name.partition(" ") for name, _ in self.columns]  # the first word above the others: narrow columns
+        header = ["", *(first for first, _, _ in words), "frames"]
+        qualifiers = ["", *(rest for _, _, rest in words), ""]
         units = [self.group, *(unit for _, unit in self.columns), ""]
         body = [_text_cells(row) for row in self.rows]
-        means = [_text_cells(row) for row in (self.mean_over_groups, self.mean_over_frames)]
-        widths = [max(map(len, column)) for column in zip(header, units, *body, *means, strict=True)]
+        means = [_text_cells(row) for row in self._means()]
+        widths = [max(map(len, column)) for column in zip(header, qualifiers, units, *body, *means, strict=True)]
         rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
 
         def line(cells: Sequence[str]) -> str:
             numbers = (cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))
             return "  ".join((cells[0].ljust(widths[0]), *numbers)).rstrip()
 
-        lines = [line(header), line(units), rule, *map(line, body), rule, *map(line, means)]
+        lines = [line(header), line(qualifiers), line(units), rule, *map(line, body), rule, *map(line, means)]
         return "\n".join((self.title, *lines, *self.notes))
 
     def to_csv_rows(self) -> list[list[str]]:
@@ -90,25 +97,29 @@ class Table:
             }
             for row in self._all_rows()
         ]
-        *groups, over_groups, over_frames = rows
-        del over_groups[self.group], over_frames[self.group]
+        groups, means = rows[: len(self.rows)], rows[len(self.rows) :]
+        for mean in means:
+            del mean[self.group]
         return {
             "title": self.title,
             "rows": groups,
-            f"mean_over_{self.group}s": over_groups,
-            "mean_over_frames": over_frames,
+            **dict(zip((f"mean_over_{self.group}s", "mean_over_recordings", "mean_over_frames"), means, strict=True)),
             "notes": list(self.notes),
         }
 
     def _all_rows(self) -> tuple[TableRow, ...]:
-        return (*self.rows, self.mean_over_groups, self.mean_over_frames)
+        return (*self.rows, *self._means())
+
+    def _means(self) -> tuple[TableRow, ...]:
+        return self.mean_over_groups, self.mean_over_recordings, self.mean_over_frames
 
     def _keys(self) -> list[str]:
-        """Names of the columns as identifiers with their unit, such as "p_mpjpe_mm" and "pck_percent"."""
-        return [f"{name}_{unit}".lower().replace("-", "_").replace("%", "percent") for name, unit in self.columns]
+        """Names of the columns as identifiers with their unit, such as "p_mpjpe_mm" and "pck150_no_root_percent"."""
+        names = (f"{name}_{unit}".lower().replace("%", "percent") for name, unit in self.columns)
+        return [name.replace("-", "_").replace(" ", "_").replace("@", "") for name in names]
 
 
-def action_table(result: EvaluationResult) -> Table:
+def action_table(result: EvaluationResult, title: str = "") -> Table:
     """Make the papers' table: one row per action (all its takes, views and subjects), in order of first appearance.
 
     A row is the mean over the frames of its recordings; MPJVE weights recordings by their frames, as published
@@ -116,12 +127,14 @@ def action_table(result: EvaluationResult) -> Table:
 
     Args:
         result: The evaluation.
+        title: What the title begins with, such as the name of the data set.
 
     Returns:
-        Lengths in mm (MPJVE in mm per frame), PCK and AUC in per cent.
+        Lengths in mm (MPJVE in mm per frame), PCK at 150 mm and AUC in per cent, each without the root and with it:
+        the root's error is 0 by construction, and public code differs in whether it counts.
 
     Example:
-        >>> score = Score(2, 0, 1, 0.05, 0.04, 0.045, 0.003, 97.5, 70.0, (0.05,))
+        >>> score = Score(2, 0, 1, 0.05, 0.04, 0.045, 0.003, 97.3, 69.0, 97.5, 70.0, (0.05,))
         >>> walk = RecordingScore("S9", "Walking 1", 0, score)
         >>> sit = RecordingScore("S9", "Sitting", 0, score._replace(frames=6, mpjpe=0.07))
         >>> table = action_table(EvaluationResult((walk, sit)))
@@ -129,14 +142,17 @@ def action_table(result: EvaluationResult) -> Table:
         [50.0, 70.0, 60.0, 65.0]
     """
     subjects = ", ".join(dict.fromkeys(recording.subject for recording in _filled(result.recordings)))
-    return _table(result.recordings, _action_of, "action", f"subjects {subjects}" if subjects else "no poses")
+    return _table(
+        result.recordings, _action_of, "action", _title(title, f"subjects {subjects}" if subjects else "no poses")
+    )
 
 
-def action_tables_by_subject(result: EvaluationResult) -> dict[str, Table]:
+def action_tables_by_subject(result: EvaluationResult, title: str = "") -> dict[str, Table]:
     """Make one `action_table` for each subject, in order of first appearance.
 
     Args:
         result: The evaluation.
+        title: What the title begins with, such as the name of the data set.
 
     Returns:
         The tables by name of subject.
@@ -144,22 +160,30 @@ def action_tables_by_subject(result: EvaluationResult) -> dict[str, Table]:
     subjects = dict.fromkeys(recording.subject for recording in _filled(result.recordings))
     return {
         subject: _table(
-            [r for r in result.recordings if r.subject == subject], _action_of, "action", f"subject {subject}"
+            [r for r in result.recordings if r.subject == subject],
+            _action_of,
+            "action",
+            _title(title, f"subject {subject}"),
         )
         for subject in subjects
     }
 
 
-def subject_table(result: EvaluationResult) -> Table:
+def subject_table(result: EvaluationResult, title: str = "") -> Table:
     """Make a table with one row per subject (all its recordings), in order of first appearance.
 
     Args:
         result: The evaluation.
+        title: What the title begins with, such as the name of the data set.
 
     Returns:
         Units as in `action_table`.
     """
-    return _table(result.recordings, lambda recording: recording.subject, "subject", "all actions")
+    return _table(result.recordings, lambda recording: recording.subject, "subject", _title(title, "all actions"))
+
+
+def _title(*parts: str) -> str:
+    return ": ".join(filter(None, parts))
 
 
 def _action_of(recording: RecordingScore) -> str:
@@ -175,9 +199,8 @@ def _table(recordings: Sequence[RecordingScore], key: Callable[[RecordingScore],
     for recording in _filled(recordings):
         groups.setdefault(key(recording), []).append(recording.score)
     rows = tuple(_row(name, pool_scores(scores)) for name, scores in groups.items())
-    overall = pool_scores(score for scores in groups.values() for score in scores)
-    columns = zip(*(row.values for row in rows), strict=True) if rows else ((math.nan,) for _ in _COLUMNS)
-    means = tuple(math.fsum(column) / len(column) for column in columns)
+    every = [score for scores in groups.values() for score in scores]
+    overall = pool_scores(every)
     notes = []
     if overall.degenerate:
         notes.append(
@@ -189,15 +212,23 @@ def _table(recordings: Sequence[RecordingScore], key: Callable[[RecordingScore],
         group=group,
         columns=_COLUMNS,
         rows=rows,
-        mean_over_groups=TableRow(f"mean over {group}s", means, overall.frames),
+        mean_over_groups=_mean_row(f"mean over {group}s", rows, overall.frames),
+        mean_over_recordings=_mean_row("mean over recordings", [_row("", score) for score in every], overall.frames),
         mean_over_frames=_row("mean over frames", overall),
         notes=tuple(notes),
     )
 
 
+def _mean_row(name: str, rows: Sequence[TableRow], frames: int) -> TableRow:
+    """The unweighted mean of some rows; NaN where one of them has no number: it is not made up."""
+    columns = zip(*(row.values for row in rows), strict=True) if rows else ((math.nan,) for _ in _COLUMNS)
+    return TableRow(name, tuple(math.fsum(column) / len(column) for column in columns), frames)
+
+
 def _row(name: str, score: Score) -> TableRow:
     lengths = (score.mpjpe, score.p_mpjpe, score.n_mpjpe, score.mpjve)
-    return TableRow(name, (*(1000 * metres for metres in lengths), score.pck, score.auc), score.frames)
+    shares = (score.pck_no_root, score.auc_no_root, score.pck_with_root, score.auc_with_root)
+    return TableRow(name, (*(1000 * metres for metres in lengths), *shares), score.frames)
 
 
 def _text_cells(row: TableRow) -> list[str]:

@@ -17,9 +17,11 @@ from liftpose.geometry.kinematics import forward_kinematics, forward_kinematics_
 from liftpose.geometry.precision import full_precision
 from liftpose.models.temporal import check_sizes
 
-__all__ = ["DHGenerator", "DHParameters", "ResidualLayer"]
+__all__ = ["OUTPUTS", "DHGenerator", "DHParameters", "ResidualLayer"]
 
-_OUTPUTS: Final = ANGLE_OUTPUTS + 3  # of each frame: the angles and the root
+OUTPUTS: Final = ANGLE_OUTPUTS + 3
+"""Numbers that the network gives for each frame: the angles and the root."""
+
 _ROOT_LIMIT: Final = 10.0  # metres
 
 
@@ -102,7 +104,7 @@ class DHGenerator(nn.Module):
         self.block1 = ResidualLayer(width)
         self.block2 = ResidualLayer(width)
         self.block3 = ResidualLayer(width)
-        self.deconv_out = nn.Linear(width, frames * _OUTPUTS)
+        self.deconv_out = nn.Linear(width, frames * OUTPUTS)
 
     def forward(self, noise: Tensor) -> DHParameters:
         """Map noise to what moves the body.
@@ -119,7 +121,7 @@ class DHGenerator(nn.Module):
         if noise.ndim != 2 or noise.shape[1] != self.noise_dim:
             raise ValueError(f"noise: expected the shape (B, {self.noise_dim}), found {tuple(noise.shape)}")
         hidden = self.block3(self.block2(self.block1(self.preprocess(noise))))
-        outputs = self.deconv_out(hidden).view(len(noise), self.frames, _OUTPUTS)
+        outputs = self.deconv_out(hidden).view(len(noise), self.frames, OUTPUTS)
         return _parameters(outputs, self.limits, self.global_rotation, self.arm_columns)
 
     def poses(self, noise: Tensor, bone_lengths: Tensor, joints: int = 16) -> Tensor:

@@ -40,7 +40,8 @@ class _Critic(nn.Module, ABC):
     def forward(self, poses: Tensor) -> Tensor:
         """Score poses, (..., 1)."""
         features = self._features(poses)
-        return self._score([feature.flatten(0, -2) for feature in features]).view(*features[0].shape[:-1], 1)
+        scores = self._score([_rows(feature) for feature in features])
+        return scores.view(*features[0].shape[:-1], 1)
 
     def input_gradient(self, poses: Tensor) -> Tensor:
         """Return the gradient of the sum of all scores with respect to what is scored.
@@ -57,7 +58,7 @@ class _Critic(nn.Module, ABC):
         with torch.enable_grad():
             poses = poses.detach().requires_grad_()
             features = self._features(poses)
-        slopes = self._slopes([feature.detach().flatten(0, -2) for feature in features])
+        slopes = self._slopes([_rows(feature.detach()) for feature in features])
         slopes = [slope.view_as(feature) for slope, feature in zip(slopes, features, strict=True)]
         return torch.autograd.grad(features, poses, slopes, create_graph=True)[0]
 
@@ -82,7 +83,7 @@ class _Stem(NamedTuple):
 
     def begin(self, features: Sequence[Tensor]) -> Tensor:
         """Return the first layer's result (N, W) for features (N, F1), (N, F2), ..., which are not put together."""
-        weights = self.first.weight.split([feature.shape[1] for feature in features], dim=1)
+        weights = torch.split(self.first.weight, [feature.shape[1] for feature in features], dim=1)
         result = F.linear(features[0], weights[0], self.first.bias)
         for feature, weight in zip(features[1:], weights[1:], strict=True):
             result = torch.addmm(result, feature, weight.t())
@@ -113,6 +114,11 @@ class _Stem(NamedTuple):
             gradient, result = torch.addmm(gradient, inner, block.fc1.weight), before
         gradient = _gate(gradient, result)
         return [gradient @ weight for weight in self.first.weight.chunk(parts, dim=1)]
+
+
+def _rows(features: Tensor) -> Tensor:
+    """Put features (..., F) below each other: (N, F)."""
+    return features.reshape(-1, features.shape[-1])
 
 
 def _gate(gradient: Tensor, result: Tensor) -> Tensor:

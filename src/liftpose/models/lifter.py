@@ -12,7 +12,7 @@ from liftpose.models.branches import BranchNorm
 from liftpose.models.rie_state import require_same_shapes
 from liftpose.skeletons import Skeleton, mirror
 
-__all__ = ["Lifter", "flip_averaged", "following", "join_windows", "predict_windows"]
+__all__ = ["Lifter", "flip_averaged", "following", "join_windows", "predict_windows", "relative_to_root"]
 
 
 class Lifter(nn.Module):
@@ -201,3 +201,16 @@ def flip_averaged(lifter: Lifter, keypoints_2d: Tensor, follows: Tensor | None =
     straight, mirrored = both.chunk(2)
     poses = (straight + mirror(mirrored, lifter.skeleton)) / 2
     return poses if joined is None else poses[0, joined[1], None]
+
+
+def relative_to_root(poses: Tensor, skeleton: Skeleton) -> Tensor:
+    """Subtract the root of poses.
+
+    Args:
+        poses: (..., J, 3) any unit.
+        skeleton: Their joint order.
+
+    Returns:
+        (..., J, 3), the root at 0.
+    """
+    return poses - poses[..., skeleton.root, None, :]

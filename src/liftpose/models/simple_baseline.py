@@ -71,7 +71,7 @@ class SimpleBaseline(Lifter):
         hidden: Tensor = self.batch_norm1(self.w1(keypoints_2d.flatten(2).flatten(0, 1)))
         for stage in self.linear_stages:
             hidden = stage(hidden)
-        pose: Tensor = self.w2(hidden).view(*keypoints_2d.shape[:2], -1, 3)
+        pose: Tensor = self.w2(hidden).view(*keypoints_2d.shape[:2], len(self.skeleton) - 1, 3)
         root = self.skeleton.root
         return torch.cat((pose[:, :, :root], torch.zeros_like(pose[:, :, :1]), pose[:, :, root:]), dim=2)
 

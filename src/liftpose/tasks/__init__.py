@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from liftpose.tasks.augmented import AugmentedLiftingTask
-from liftpose.tasks.augmenters import Augmenter, DHAug
+from liftpose.tasks.augmenters import Augmenter, BoneTemplates, DHAug, PoseAug, RandomPoses
 from liftpose.tasks.base import BaseTask
 from liftpose.tasks.lifting import LiftingTask
 from liftpose.tasks.regression import RegressionTask
 
-__all__ = ["AugmentedLiftingTask", "Augmenter", "BaseTask", "DHAug", "LiftingTask", "RegressionTask"]
+__all__ = [
+    "AugmentedLiftingTask",
+    "Augmenter",
+    "BaseTask",
+    "BoneTemplates",
+    "DHAug",
+    "LiftingTask",
+    "PoseAug",
+    "RandomPoses",
+    "RegressionTask",
+]

@@ -29,6 +29,8 @@ __all__ = ["AugmentedLiftingTask"]
 LOGGED_ENTRY = "augmentation_logged"
 """Name of the entry in which a checkpoint holds the values that the augmentation has logged last."""
 
+RUNNING = {"running_mean", "running_var"}
+
 Views = Literal["steps", "joint", "none"]
 
 
@@ -325,8 +327,8 @@ class AugmentedLiftingTask(LiftingTask):
 
     def _share_buffers(self) -> None:
         """Give all processes the running statistics of the first one, as DDP does before every forward pass."""
-        if self.trainer.world_size > 1:
-            buffers = [buffer for buffer in self.buffers() if buffer.is_floating_point()]
+        buffers = [buffer for name, buffer in self.named_buffers() if name.rpartition(".")[2] in RUNNING]
+        if self.trainer.world_size > 1 and buffers:
             flat = torch.cat([buffer.flatten() for buffer in buffers])
             distributed.broadcast(flat, src=0)
             for buffer, shared in zip(buffers, torch.split(flat, [buffer.numel() for buffer in buffers]), strict=True):

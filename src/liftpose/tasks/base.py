@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
@@ -132,6 +132,14 @@ class BaseTask(pl.LightningModule, ABC):
         Raises:
             LiftposeError: An option does not fit.
         """
+
+    def evaluated(self, names: Iterable[str]) -> list[str]:
+        """Return which of a checkpoint's weights an evaluation needs.
+
+        Args:
+            names: Names of weights.
+        """
+        return list(names)
 
     def trained_parameters(self) -> list[list[nn.Parameter]]:
         """Return what each optimiser trains, in the order of the optimisers."""

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterable
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from pytorch_lightning.plugins import MixedPrecision
+from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from liftpose.data.windows import WindowBatch
+from liftpose.datamodules import LiftingDataModule
 from liftpose.errors import LiftposeError
 from liftpose.losses import mpjpe_loss, mse_loss
 from liftpose.metrics import MPJPE, PMPJPE, EvaluationResult, PoseEvaluation, action_table
-from liftpose.models.lifter import Lifter, flip_averaged, following, predict_windows
+from liftpose.models.lifter import Lifter, flip_averaged, following, predict_windows, relative_to_root
 from liftpose.tasks.base import BaseTask
 from liftpose.weights import IDENTITY_ENTRY, read_lifter_weights
 
@@ -48,6 +51,8 @@ class LiftingTask(BaseTask):
         batchnorm_momentum_decay: Factor by which the momentum of the encoders' batch normalisation has fallen at the
             end of the run; 1 keeps it constant.
         flip_test: Whether validation, test and prediction average the prediction with that of the mirrored window.
+        subtract_root: Whether the root of a prediction is subtracted from it, as PoseAug and DH-AUG do before they
+            evaluate; VideoPose3D and RIE evaluate what their networks give as it is.
         loss: "mpjpe", the mean distance of the joints, or "mse", the mean square over all coordinates.
         amsgrad: Whether the optimiser is the variant of Reddi et al. (ICLR 2018).
         linear_decay_epochs: Number of epochs n over which the learning rate falls by equal steps, to 1 / (n + 1) of
@@ -72,6 +77,7 @@ class LiftingTask(BaseTask):
         loss: Literal["mpjpe", "mse"] = "mpjpe",
         amsgrad: bool = True,
         linear_decay_epochs: int = 0,
+        subtract_root: bool = False,
     ) -> None:
         super().__init__()
         self.lifter = lifter
@@ -86,7 +92,8 @@ class LiftingTask(BaseTask):
         self.loss = loss
         self.amsgrad = amsgrad
         self.linear_decay_epochs = linear_decay_epochs
-        self.test_result: EvaluationResult | None = None
+        self.subtract_root = subtract_root
+        self.test_results: dict[str, EvaluationResult] = {}
         self._check_ranges()
         self.configure()
 
@@ -121,7 +128,12 @@ class LiftingTask(BaseTask):
         self.train_mpjpe = MPJPE()
         self.val_mpjpe = MPJPE()
         self.val_p_mpjpe = PMPJPE()
-        self.evaluation = PoseEvaluation(())
+        self.evaluations = nn.ModuleList()
+
+    @property
+    def test_result(self) -> EvaluationResult | None:
+        """The evaluation of the last test on the data set that was trained on; None before there was one."""
+        return next(iter(self.test_results.values()), None)
 
     @property
     def frozen_modules(self) -> list[nn.Module]:
@@ -141,6 +153,14 @@ class LiftingTask(BaseTask):
                 f"encoders, found {', '.join(unknown)}"
             )
         return [children[name] for name in names]
+
+    def evaluated(self, names: Iterable[str]) -> list[str]:
+        """Return the names of the lifter's weights.
+
+        Args:
+            names: Names of weights.
+        """
+        return [name for name in names if name.startswith("lifter.")]
 
     def check(self, verb: str, checkpoint: str | None) -> None:
         """Refuse a later stage of training that was not told where to start from; otherwise let it start there.
@@ -191,7 +211,7 @@ class LiftingTask(BaseTask):
         checkpoint[IDENTITY_ENTRY] = self.lifter.identity
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse the checkpoint of a lifter that reads its windows in another way.
+        """Refuse the checkpoint of a lifter that reads its windows in another way; an evaluation takes the lifter only.
 
         Args:
             checkpoint: What has been read.
@@ -200,6 +220,9 @@ class LiftingTask(BaseTask):
             LiftposeError: Skeleton, padding or current frame differ.
         """
         self.lifter.check_identity(checkpoint.get(IDENTITY_ENTRY, {}), "--ckpt_path")
+        if self._trainer is not None and self._trainer.state.fn != TrainerFn.FITTING:
+            weights = checkpoint["state_dict"]
+            checkpoint["state_dict"] = {name: weights[name] for name in self.evaluated(weights)}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW with AMSGrad over the trainable parameters and its learning rates, one per epoch."""
@@ -281,9 +304,9 @@ class LiftingTask(BaseTask):
             (B, 1, J, 3) metres relative to the root, camera frame.
         """
         keypoints_2d = keypoints_2d.to(self.dtype)  # that of the trainer's precision: windows are gathered in float32
-        if self.flip_test:
-            return flip_averaged(self.lifter, keypoints_2d, follows)
-        return predict_windows(self.lifter, keypoints_2d, follows)
+        predict = flip_averaged if self.flip_test else predict_windows
+        poses = predict(self.lifter, keypoints_2d, follows)
+        return relative_to_root(poses, self.lifter.skeleton) if self.subtract_root else poses
 
     def predict_batch(self, batch: WindowBatch) -> Tensor:
         """Predict the poses of a batch of an evaluation, in which most windows follow each other.
@@ -320,22 +343,34 @@ class LiftingTask(BaseTask):
         self.val_p_mpjpe.reset()
 
     def on_test_start(self) -> None:
-        """Prepare the evaluation for the recordings of the test split."""
-        recordings = self.trainer.datamodule.recordings("test")  # type: ignore[attr-defined]  # Lightning sets it late
-        identities = [(recording.subject, recording.action, recording.view) for recording in recordings]
-        self.evaluation = PoseEvaluation(identities, self.lifter.skeleton.root).to(self.device)
+        """Prepare the evaluation for the recordings of each data set of the test."""
+        data = cast(LiftingDataModule, self.trainer.datamodule)  # type: ignore[attr-defined]  # Lightning sets it late
+        self.test_results = {}
+        self.evaluations = nn.ModuleList()
+        for split in data.test_splits:
+            identities = [(recording.subject, recording.action, recording.view) for recording in data.recordings(split)]
+            self.evaluations.append(PoseEvaluation(identities, self.lifter.skeleton.root).to(self.device))
 
-    def test_step(self, batch: WindowBatch, batch_idx: int) -> None:
-        """Add a batch to the papers' table."""
+    def test_step(self, batch: WindowBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Add a batch to the papers' table of its data set."""
         prediction, target = self.predict_batch(batch), self.target(batch)
-        self.evaluation.update(prediction[:, 0], target[:, 0], batch.sequence, batch.frame)
+        evaluation = cast(PoseEvaluation, self.evaluations[dataloader_idx])
+        evaluation.update(prediction[:, 0], target[:, 0], batch.sequence, batch.frame)
 
     def on_test_epoch_end(self) -> None:
-        """Compute the table's numbers and log their means over actions, as the papers report them."""
-        self.test_result = self.evaluation.compute()
-        means = action_table(self.test_result).to_dict()["mean_over_actions"]
-        numbers = {f"test_{name}": value for name, value in means.items() if value is not None and name != "frames"}
-        self.log_dict(numbers)
+        """Compute the tables' numbers and log their means over actions, as the papers report them.
+
+        Those of further data sets have the name of their data set before the name of the metric.
+        """
+        data = cast(LiftingDataModule, self.trainer.datamodule)  # type: ignore[attr-defined]  # Lightning sets it late
+        for evaluation, (split, name) in zip(self.evaluations, data.test_splits.items(), strict=True):
+            result = cast(PoseEvaluation, evaluation).compute()
+            self.test_results[name] = result
+            own = "test" if split == "test" else f"test_{name}"
+            means = action_table(result).to_dict()["mean_over_actions"]
+            self.log_dict(
+                {f"{own}_{key}": value for key, value in means.items() if value is not None and key != "frames"}
+            )
 
     def predict_step(self, batch: WindowBatch, batch_idx: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return the poses of a batch with their places.

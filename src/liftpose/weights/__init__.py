@@ -11,7 +11,8 @@ from liftpose.weights.lifters import (
     read_lifter_weights,
     write_lifter_checkpoint,
 )
-from liftpose.weights.published import PublishedLifter, load_videopose, published_lifter, read_published
+from liftpose.weights.published import load_dh_aug, load_videopose, published_lifter, read_published
+from liftpose.weights.published_lifter import PublishedLifter
 from liftpose.weights.rie import load_rie
 from liftpose.weights.torch_files import read_checkpoint
 
@@ -22,6 +23,7 @@ __all__ = [
     "LifterWeights",
     "PublishedLifter",
     "as_checkpoint",
+    "load_dh_aug",
     "load_rie",
     "load_videopose",
     "published_lifter",

@@ -56,7 +56,7 @@ class LifterWeights(NamedTuple):
 
 
 def read_lifter_weights(path: str | os.PathLike[str]) -> LifterWeights:
-    """Read the weights of a lifter from a checkpoint of liftpose or a file of RIE's or VideoPose3D's public code.
+    """Read the weights of a lifter from a checkpoint of liftpose or a file of a paper's public code.
 
     Args:
         path: The file.

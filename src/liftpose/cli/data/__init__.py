@@ -30,6 +30,7 @@ KINDS = {
     "3dhp": Kind("liftpose.cli.data.mpi_inf_3dhp", "MPI-INF-3DHP from its official or SPIN's annotations."),
     "detections": Kind("liftpose.cli.data.detections", "Keypoints from the files of a detector, one per video."),
     "mocap": Kind("liftpose.cli.data.mocap", "Motion capture (BVH, ASF/AMC), seen by four virtual cameras."),
+    "generate": Kind("liftpose.cli.data.generate", "Poses that a trained generator or joint limits make."),
     "check": Kind("liftpose.cli.data.check", "What the files of a folder are, and what is wrong with them."),
 }
 

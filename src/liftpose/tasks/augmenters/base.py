@@ -16,6 +16,7 @@ from liftpose.errors import LiftposeError
 from liftpose.geometry import ScreenCameras
 from liftpose.models import Lifter
 from liftpose.skeletons import H36M_16, Skeleton
+from liftpose.skeletons.skeleton import join_joints, split_joints
 
 __all__ = ["Augmenter", "FakePoses", "RealPoses", "Step", "in_sight", "sixteen_joints", "view"]
 
@@ -191,8 +192,8 @@ def sixteen_joints(poses: Tensor, skeleton: Skeleton) -> Tensor:
     """
     if skeleton == H36M_16:
         return poses
-    index = [skeleton.index(name) for name in H36M_16.joint_names]
-    return poses[..., index, :]
+    joints = split_joints(poses)
+    return join_joints([joints[skeleton.index(name)] for name in H36M_16.joint_names])
 
 
 def view(poses_world: Tensor, cameras: ScreenCameras) -> FakePoses:

@@ -169,7 +169,7 @@ class DHAug(Augmenter):
 
     def make_optimizer(self, network: nn.Module) -> Optimizer:
         """Return Adam as published, the same for all networks."""
-        return Adam(network.parameters(), lr=self.learning_rate, betas=(0.5, 0.9))
+        return Adam(network.parameters(), lr=self.learning_rate, betas=(0.5, 0.9), fused=True)
 
     def augment(self, real: RealPoses, step: Step) -> FakePoses:
         """Train the critics on a batch, every few batches the generator, and make as many windows.

@@ -1,15 +1,6 @@
-"""Pose metrics as pure functions of torch tensors.
-
-All take a prediction and a target of shape (..., J, 3) in one frame and unit (metres in this package). Nothing is
-subtracted or aligned unless the function says so: give both relative to the root joint, as the papers do. Every metric
-has a form per pose, shape (...), and a mean over all poses.
-
-Not finite input gives NaN (or infinity) in its pose and in every mean over it: nothing is left out silently.
-"""
+"""Errors of positions and velocities as pure functions of torch tensors."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -17,11 +8,7 @@ from torch import Tensor
 from liftpose.geometry.alignment import similarity_errors
 
 __all__ = [
-    "AUC_THRESHOLDS",
-    "PCK_THRESHOLD",
-    "auc",
-    "auc_of_errors",
-    "auc_per_pose",
+    "as_poses",
     "joint_errors",
     "mpjpe",
     "mpjpe_per_pose",
@@ -30,18 +17,8 @@ __all__ = [
     "n_mpjpe_per_pose",
     "p_mpjpe",
     "p_mpjpe_per_pose",
-    "pck",
-    "pck_of_errors",
-    "pck_per_pose",
     "velocity_errors",
 ]
-
-PCK_THRESHOLD = 0.15
-"""Threshold of the 3D PCK in metres (Mehta et al., "Monocular 3D human pose estimation in the wild using improved CNN
-supervision", 3DV 2017)."""
-
-AUC_THRESHOLDS = tuple(5 * step / 1000 for step in range(31))
-"""Thresholds of the AUC in metres: 0, 5, ..., 150 mm, as in the evaluation code of MPI-INF-3DHP."""
 
 
 def joint_errors(prediction: Tensor, target: Tensor) -> Tensor:
@@ -63,7 +40,7 @@ def joint_errors(prediction: Tensor, target: Tensor) -> Tensor:
         >>> joint_errors(torch.tensor([[0.0, 0.0, 0.0], [3.0, 4.0, 0.0]]), torch.zeros(2, 3))
         tensor([0., 5.])
     """
-    prediction, target = _checked(prediction, target)
+    prediction, target = as_poses(prediction, target)
     errors: Tensor = torch.linalg.vector_norm(prediction - target, dim=-1)
     return errors
 
@@ -146,7 +123,7 @@ def p_mpjpe_per_pose(prediction: Tensor, target: Tensor) -> Tensor:
         >>> p_mpjpe_per_pose(torch.ones(3, 3), target)
         tensor(nan)
     """
-    prediction, target = _checked(prediction, target)
+    prediction, target = as_poses(prediction, target)
     return similarity_errors(prediction, target).mean(-1)
 
 
@@ -193,7 +170,7 @@ def n_mpjpe_per_pose(prediction: Tensor, target: Tensor) -> Tensor:
         >>> n_mpjpe_per_pose(torch.eye(3), 2 * torch.eye(3))
         tensor(0.)
     """
-    prediction, target = _checked(prediction, target)
+    prediction, target = as_poses(prediction, target)
     size = prediction.square().sum((-2, -1), keepdim=True)
     scale = (prediction * target).sum((-2, -1), keepdim=True) / torch.where(size == 0, 1, size)
     return mpjpe_per_pose(scale * prediction, target)
@@ -239,7 +216,7 @@ def velocity_errors(prediction: Tensor, target: Tensor) -> Tensor:
         >>> velocity_errors(torch.tensor([[[0.0, 0.0, 0.0]], [[1.0, 0.0, 0.0]]]), torch.zeros(2, 1, 3))
         tensor([[1.]])
     """
-    prediction, target = _checked(prediction, target)
+    prediction, target = as_poses(prediction, target)
     if prediction.ndim != 3:
         raise ValueError(f"expected one sequence (N, J, 3), found {tuple(prediction.shape)}")
     return joint_errors(prediction.diff(dim=0), target.diff(dim=0))
@@ -266,141 +243,19 @@ def mpjve(prediction: Tensor, target: Tensor) -> Tensor:
     return velocity_errors(prediction, target).mean()
 
 
-def pck_of_errors(errors: Tensor, threshold: float = PCK_THRESHOLD) -> Tensor:
-    """Share of the joints of each pose with an error strictly below the threshold.
+def as_poses(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both as float32 or float64 tensors of one dtype: half precision is raised.
 
     Args:
-        errors: (..., J) metres, as from `joint_errors`.
-        threshold: Metres.
+        prediction: (..., J, 3).
+        target: (..., J, 3), same shape.
 
     Returns:
-        (...) per cent; NaN where an error of the pose is NaN.
-
-    Example:
-        >>> pck_of_errors(torch.tensor([0.05, 0.10, 0.15, 0.20]))
-        tensor(50.)
-    """
-    return _keep_nan(100 * (errors < threshold).to(errors.dtype).mean(-1), errors)
-
-
-def pck_per_pose(prediction: Tensor, target: Tensor, threshold: float = PCK_THRESHOLD) -> Tensor:
-    """Percentage of correct keypoints of every pose, in 3D: joints that are closer than the threshold.
-
-    All joints that are given count. The root of a root-relative pose is always correct; leave it out by indexing
-    (``prediction[..., 1:, :]``) for the stricter number. The evaluation code of MPI-INF-3DHP uses 14 joints: head top,
-    neck, shoulders, elbows, wrists, hips, knees and ankles.
-
-    Args:
-        prediction: (..., J, 3) metres.
-        target: (..., J, 3) metres, same shape and frame.
-        threshold: Metres; an error equal to it is a miss.
-
-    Returns:
-        (...) per cent.
+        The two.
 
     Raises:
         ValueError: The shapes differ or are not (..., J, 3).
-
-    Example:
-        >>> pck_per_pose(torch.tensor([[0.1, 0.0, 0.0], [0.2, 0.0, 0.0]]), torch.zeros(2, 3))
-        tensor(50.)
     """
-    return pck_of_errors(joint_errors(prediction, target), threshold)
-
-
-def pck(prediction: Tensor, target: Tensor, threshold: float = PCK_THRESHOLD) -> Tensor:
-    """Mean of `pck_per_pose` over all poses.
-
-    Args:
-        prediction: (..., J, 3) metres.
-        target: (..., J, 3) metres, same shape and frame.
-        threshold: Metres; an error equal to it is a miss.
-
-    Returns:
-        Scalar, per cent.
-
-    Raises:
-        ValueError: The shapes differ or are not (..., J, 3).
-
-    Example:
-        >>> pck(torch.zeros(4, 17, 3), torch.zeros(4, 17, 3))
-        tensor(100.)
-    """
-    return pck_per_pose(prediction, target, threshold).mean()
-
-
-def auc_of_errors(errors: Tensor, thresholds: Sequence[float] = AUC_THRESHOLDS) -> Tensor:
-    """Mean of `pck_of_errors` over several thresholds, in one pass.
-
-    Args:
-        errors: (..., J) metres, as from `joint_errors`.
-        thresholds: Metres, ascending.
-
-    Returns:
-        (...) per cent; NaN where an error of the pose is NaN.
-
-    Example:
-        >>> round(float(auc_of_errors(torch.zeros(17))), 2)
-        96.77
-    """
-    edges = torch.tensor(thresholds, dtype=errors.dtype, device=errors.device)
-    missed = torch.bucketize(errors.detach(), edges, right=True)  # thresholds that are not above the error
-    return _keep_nan(100 * (1 - missed.to(errors.dtype) / len(edges)).mean(-1), errors)
-
-
-def auc_per_pose(prediction: Tensor, target: Tensor, thresholds: Sequence[float] = AUC_THRESHOLDS) -> Tensor:
-    """Area under the curve of the 3D PCK over its threshold, for every pose: the mean of the PCK over the thresholds.
-
-    As in the evaluation code of MPI-INF-3DHP the default thresholds begin with 0, which nothing can undercut: a perfect
-    prediction has an AUC of 30/31 = 96.77 %. Pass ``AUC_THRESHOLDS[1:]`` for a scale that ends at 100 %. For the choice
-    of joints see `pck_per_pose`.
-
-    Args:
-        prediction: (..., J, 3) metres.
-        target: (..., J, 3) metres, same shape and frame.
-        thresholds: Metres, ascending.
-
-    Returns:
-        (...) per cent.
-
-    Raises:
-        ValueError: The shapes differ or are not (..., J, 3).
-
-    Example:
-        >>> auc_per_pose(torch.zeros(17, 3), torch.zeros(17, 3), AUC_THRESHOLDS[1:])
-        tensor(100.)
-    """
-    return auc_of_errors(joint_errors(prediction, target), thresholds)
-
-
-def auc(prediction: Tensor, target: Tensor, thresholds: Sequence[float] = AUC_THRESHOLDS) -> Tensor:
-    """Mean of `auc_per_pose` over all poses.
-
-    Args:
-        prediction: (..., J, 3) metres.
-        target: (..., J, 3) metres, same shape and frame.
-        thresholds: Metres, ascending.
-
-    Returns:
-        Scalar, per cent.
-
-    Raises:
-        ValueError: The shapes differ or are not (..., J, 3).
-
-    Example:
-        >>> round(float(auc(torch.zeros(2, 17, 3), torch.zeros(2, 17, 3))), 2)
-        96.77
-    """
-    return auc_per_pose(prediction, target, thresholds).mean()
-
-
-def _keep_nan(values: Tensor, errors: Tensor) -> Tensor:
-    """Replace the values of poses with a NaN among their errors by NaN: a comparison would hide it."""
-    return values.masked_fill(errors.isnan().any(-1), torch.nan)
-
-
-def _checked(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Both as float32 or float64 tensors of one shape (..., J, 3)."""
     if prediction.shape != target.shape or prediction.ndim < 2 or prediction.shape[-1] != 3:
         raise ValueError(
             "expected prediction and target of one shape (..., J, 3), "
