@@ -42,6 +42,7 @@ def test_the_picture_has_both_sets(h36m_root: Path, tmp_path: Path) -> None:
     data = task.trainer.datamodule  # type: ignore[attr-defined]
     data.setup("fit")
     figure = joint_angle_picture(task, data, 300)
+    assert figure.texts[0].get_text() == "Joint angles after 1 epoch"
     words = [text.get_text() for text in figure.legends[0].get_texts()]
     assert words[:2] == ["training poses", "made by RandomPoses"]
     knee = next(axes for axes in figure.axes if axes.get_title("left").startswith("left knee"))

@@ -164,6 +164,12 @@ def test_errors_that_are_given_are_written_as_they_are(motion: NDArray[np.float6
     assert [text for text in texts(figure) if text.startswith("frame")] == ["frame 0", "frame 10", "frame 20"]
 
 
+def test_the_columns_can_be_called_otherwise(motion: NDArray[np.float64]) -> None:
+    figure = draw_sequence(motion, None, None, H36M_17, frames=3, headings=[f"{frame}°" for frame in range(21)])
+    assert [text for text in texts(figure) if text.endswith("°") and len(text) < 4] == ["0°", "10°", "20°"]
+    assert not any(text.startswith("frame") for text in texts(figure))
+
+
 def test_the_rows_can_be_called_otherwise(motion: NDArray[np.float64]) -> None:
     named = draw_sequence(motion, motion, None, H36M_17, frames=2, label="Nearest neighbour")
     assert "Nearest neighbour" in texts(named)
@@ -237,6 +243,8 @@ def test_arrays_that_do_not_belong_together_are_refused(
         draw_sequence(motion, None, motion, H36M_17)
     with pytest.raises(ValueError, match=r"errors_mm: expected 21 numbers .* found shape \(1,\)"):
         draw_sequence(motion, None, None, H36M_17, errors_mm=[1])
+    with pytest.raises(ValueError, match="headings: expected 21 texts as in the prediction, found 3"):
+        draw_sequence(motion, None, None, H36M_17, headings=["a", "b", "c"])
     with pytest.raises(ValueError, match=r"found shape \(0, 17, 3\)"):
         draw_sequence(motion[:0], None, None, H36M_17)
     with pytest.raises(ValueError, match="frames=0"):

@@ -69,7 +69,8 @@ def joint_angle_picture(task: AugmentedLiftingTask, data: LiftingDataModule, cou
     name = type(task.augmenter).__name__
     sets = {"training poses": training_poses(data, count), f"made by {name}": task.sample_poses(count)}
     angles = {label: inverse_kinematics(poses).angles for label, poses in sets.items()}
-    return draw_joint_angle_histograms(angles, title=f"Joint angles after {task.current_epoch} epochs")
+    epochs = task.current_epoch
+    return draw_joint_angle_histograms(angles, title=f"Joint angles after {epochs} epoch{'s' if epochs != 1 else ''}")
 
 
 def training_poses(data: LiftingDataModule, count: int) -> Tensor:

@@ -27,6 +27,7 @@ _BIN: Final = 5  # degrees
 _COLUMNS: Final = 4
 _PANEL: Final = (2.2, 1.0)  # inches, with the labels around it
 _HEAD, _FOOT, _SIDE = 0.75, 0.05, 0.15
+_INSET: Final = 0.06  # of a panel in its place; title and legend begin there too
 _TRUNK_PARTS: Final = ("lower trunk", "upper trunk", "shoulders", "head")
 
 
@@ -80,15 +81,16 @@ def draw_joint_angle_histograms(angles: Mapping[str, Tensor], *, title: str | No
     width, height = _SIDE * 2 + _COLUMNS * _PANEL[0], _HEAD + _FOOT + lines * _PANEL[1]
     figure = new_figure(width, height)
     if title:
-        figure.text(
-            _SIDE / width, 1 - 0.28 / height, title, color=INK, fontsize=11, fontweight="bold", parse_math=False
-        )
-    _legend(figure, list(degrees), 1 - 0.56 / height)
+        place = (_SIDE + _INSET) / width, 1 - 0.28 / height
+        figure.text(*place, title, color=INK, fontsize=11, fontweight="bold", parse_math=False)
+    _legend(figure, list(degrees), ((_SIDE + _INSET) / width, 1 - 0.56 / height))
+    note = "heights: square roots of shares"
+    figure.text(1 - _SIDE / width, 1 - 0.28 / height, note, color=MUTED, fontsize=8, ha="right")
     if not places:
         figure.text(0.5, 0.3, "no angles", ha="center", color=MUTED, fontsize=10)
     limits = {name: joint_limits(name, dtype=torch.float64).rad2deg().numpy() for name in ("intended", "random")}
     for number, (line, column) in places.items():
-        left, bottom = _SIDE + column * _PANEL[0] + 0.06, height - _HEAD - (line + 1) * _PANEL[1] + 0.3
+        left, bottom = _SIDE + column * _PANEL[0] + _INSET, height - _HEAD - (line + 1) * _PANEL[1] + 0.3
         box = (left / width, bottom / height, (_PANEL[0] - 0.3) / width, (_PANEL[1] - 0.52) / height)
         axes = figure.add_axes(box, facecolor=PAPER)
         own = {name: tuple(map(float, table[number])) for name, table in limits.items()}
@@ -139,7 +141,7 @@ def _draw_panel(axes: Axes, sets: list[NDArray[np.float64]], limits: Mapping[str
     axes.spines["bottom"].set_color(MUTED)
 
 
-def _legend(figure: Figure, names: list[str], y: float) -> None:
+def _legend(figure: Figure, names: list[str], place: tuple[float, float]) -> None:
     """Say which colour is which, and what the ticks are."""
     handles: list[Patch | Line2D] = [
         Patch(color=_COLOURS[0], label=name)
@@ -152,7 +154,9 @@ def _legend(figure: Figure, names: list[str], y: float) -> None:
     figure.legend(
         handles=handles,
         loc="center left",
-        bbox_to_anchor=(0, y),
+        bbox_to_anchor=place,
+        borderaxespad=0.0,
+        borderpad=0.0,
         ncols=len(handles),
         fontsize=8,
         labelcolor=INK,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,6 +64,7 @@ def draw_sequence(
     errors_mm: torch.Tensor | ArrayLike | None = None,
     frames: int = 8,
     fps: float | None = None,
+    headings: Sequence[str] | None = None,
     image_size: tuple[float, float] | None = None,
     keypoint_skeleton: Skeleton | None = None,
 ) -> Figure:
@@ -83,6 +85,7 @@ def draw_sequence(
             where there is a truth.
         frames: Number of moments, spread evenly from the first frame to the last; shorter sequences show every frame.
         fps: Frames per second, to write the time of each moment; without it its frame number is written, from 0.
+        headings: N short texts to write instead, for poses that are no sequence in time.
         image_size: (width, height) in pixels: the keypoint panels show the whole image. Without it they follow the
             person.
         keypoint_skeleton: The joint order of the keypoints where it is not that of the poses.
@@ -103,6 +106,10 @@ def draw_sequence(
     seen = skeleton if keypoint_skeleton is None else keypoint_skeleton
     keypoints = None if keypoints_2d is None else _companion(keypoints_2d, seen, 2, "keypoints_2d", len(poses))
     errors = _errors_mm(poses, true_poses, errors_mm)
+    if headings is None:
+        headings = [f"frame {frame}" if fps is None else f"{frame / fps:.2f} s" for frame in range(len(poses))]
+    elif len(headings) != len(poses):
+        raise ValueError(f"headings: expected {len(poses)} texts as in the prediction, found {len(headings)}")
 
     shown = np.unique(np.linspace(0, len(poses) - 1, min(frames, len(poses))).round().astype(int))
     poses = poses[shown]
@@ -118,9 +125,8 @@ def draw_sequence(
         rows.append(Row("both", "Both", _SIDE.words, window))
     if keypoints is not None:
         rows.insert(0, Row("input", "Input", "keypoints", _image_window(keypoints[shown], image_size)))
-    headings = [f"frame {frame}" if fps is None else f"{frame / fps:.2f} s" for frame in shown]
 
-    sheet = Sheet(rows, headings, title, panel_width=1.25)
+    sheet = Sheet(rows, [headings[frame] for frame in shown], title, panel_width=1.25)
     colours = bone_colours(seen)
     for column, frame in enumerate(shown):
         if keypoints is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from liftpose.weights.dh_aug_gan import load_dh_aug_critic, load_dh_aug_generator, load_poseaug_generator
 from liftpose.weights.lifters import (
     CONFIG_ENTRY,
     IDENTITY_ENTRY,
@@ -24,6 +25,9 @@ __all__ = [
     "PublishedLifter",
     "as_checkpoint",
     "load_dh_aug",
+    "load_dh_aug_critic",
+    "load_dh_aug_generator",
+    "load_poseaug_generator",
     "load_rie",
     "load_videopose",
     "published_lifter",
