@@ -75,7 +75,11 @@ def denormalize_screen(coordinates: Tensor, image_size: Tensor) -> Tensor:
 
 
 def _clamped_ray(points_camera: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:
-    """Return x / z and y / z clamped to [-1, 1] (*batch, ..., 2), and the vector as (*batch, 1..., 9)."""
+    """Return x / z and y / z clamped to [-1, 1] (*batch, ..., 2), and the vector as (*batch, 1..., 9).
+
+    Of the millions of poses that a generator makes some joint lies in the plane of the camera, where the quotient and
+    its derivative are not numbers, and one of them would spoil all weights: z counts as 1e-12 m at least.
+    """
     extra = points_camera.ndim - vector.ndim
     if extra < 0:
         raise ValueError(
@@ -83,7 +87,9 @@ def _clamped_ray(points_camera: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]
             f"found {tuple(points_camera.shape)}"
         )
     vector = vector.reshape(*vector.shape[:-1], *(1,) * extra, 9)
-    return (points_camera[..., :2] / points_camera[..., 2:]).clamp(-1, 1), vector
+    z = points_camera[..., 2:]
+    z = torch.where(z.abs() < _NEAREST, torch.copysign(torch.full_like(z, _NEAREST), z), z)
+    return (points_camera[..., :2] / z).clamp(-1, 1), vector
 
 
 @full_precision
