@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from liftpose.geometry.bones import bone_lengths, scale_bones
-from liftpose.geometry.constants import device_table
+from liftpose.geometry.constants import _kept_table, device_table
 from liftpose.geometry.joint_angles import (
     ANGLE_COLUMNS,
     ANGLE_OUTPUTS,
@@ -110,12 +110,29 @@ def test_which_outputs_move_nothing(arms: Any, still: set[int]) -> None:
 
 
 def test_a_table_that_was_made_for_evaluation_serves_in_training() -> None:
-    device_table.cache_clear()
+    _kept_table.cache_clear()
     with torch.inference_mode():
         angles_from_unit(torch.zeros(2, ANGLE_OUTPUTS))
     unit = torch.zeros(2, ANGLE_OUTPUTS, requires_grad=True)
     angles_from_unit(unit).angles.sum().backward()
     assert unit.grad is not None
+
+
+class Angles(torch.nn.Module):
+    def forward(self, unit: Tensor) -> Tensor:
+        return angles_from_unit(unit).angles
+
+
+def test_a_table_that_stood_in_a_traced_graph_is_not_kept() -> None:
+    _kept_table.cache_clear()
+    torch.export.export(Angles(), (torch.zeros(2, ANGLE_OUTPUTS),), strict=False)
+    assert type(Angles()(torch.zeros(2, ANGLE_OUTPUTS))) is Tensor
+
+
+def test_a_table_is_made_once() -> None:
+    tables = [device_table(((1.0, 2.0), (3.0, 4.0)), torch.float32, torch.device("cpu")) for _ in range(2)]
+    assert tables[0] is tables[1]
+    assert tables[0].tolist() == [[1, 2], [3, 4]]
 
 
 def test_mistakes_are_told() -> None:

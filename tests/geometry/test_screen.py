@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,6 +80,21 @@ def test_the_projection_is_the_published_one(golden: Golden) -> None:
     torch.testing.assert_close(project_published(points, vectors), golden["project_to_2d"], rtol=0, atol=1e-12)
     linear = project_published_linear(points, vectors)
     torch.testing.assert_close(linear, golden["project_to_2d_linear"], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("project", [project_published, project_published_linear])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_joints_in_the_plane_of_the_camera_have_numbers_and_gradients(golden: Golden, project: Any, dtype: Any) -> None:
+    """Of a generator's millions of poses some joint is there, and its gradient must not spoil the weights."""
+    points = torch.tensor([[0.0, 0, 0], [3, -2, 0], [3, -2, -0.0], [0, 1, 1e-20], [1, 1, 1e-7]], dtype=dtype)
+    vector = golden["camera_params"][0].to(dtype)
+    points.requires_grad_()
+    screen = project(points, vector)
+    # The sign of zero counts as that of a depth; what is on the centre stays there.
+    near = torch.tensor([[0.0, 0, 1], [3, -2, 1e-3], [3, -2, -1e-3], [0, 1, 1e-3], [1, 1, 1e-3]], dtype=dtype)
+    torch.testing.assert_close(screen.detach(), project(near, vector), rtol=0, atol=1e-6)
+    (gradient,) = torch.autograd.grad(screen.square().sum(), points)
+    assert gradient.isfinite().all()
 
 
 def test_the_golden_data_test_the_clamp(golden: Golden) -> None:

@@ -143,6 +143,14 @@ def test_angles_are_not_rounded_by_mixed_precision() -> None:
     assert {tensor.dtype for tensor in moved} == {torch.float32}
 
 
+@pytest.mark.filterwarnings("error:.*lru_cache")
+def test_compiles_as_one_graph() -> None:
+    torch._dynamo.reset()
+    generator, lengths = excited(frames=2), 0.1 + torch.rand(6, 2, 15, dtype=torch.float64)
+    compiled = torch.compile(generator.poses, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(noise(6), lengths), generator.poses(noise(6), lengths), rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("options", "millions"),
     [
@@ -168,5 +176,8 @@ def test_wrong_options_and_shapes() -> None:
         excited()(noise(4)[:, None])
     with pytest.raises(ValueError, match="16 or 17, found 32"):
         excited().poses(noise(4), torch.ones(4, 1, 15).double(), 32)
-    with pytest.raises(ValueError, match="bone_lengths"):
-        excited().poses(noise(4), torch.ones(4, 1, 16).double())
+    # Lengths of poses in place of clips would go with the frames, every pose with every person's.
+    for shape in ((4, 1, 16), (4, 15), (15,), (3, 1, 15), (4, 2, 15)):
+        with pytest.raises(ValueError, match=r"bone_lengths: expected the shape \(4, 1, 15\), found"):
+            excited().poses(noise(4), torch.ones(shape).double())
+    assert excited(frames=2).poses(noise(4), torch.ones(1, 1, 15).double()).shape == (4, 2, 16, 3)

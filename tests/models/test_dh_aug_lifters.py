@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +257,7 @@ def test_input_of_another_shape_is_refused(kind: type[Lifter]) -> None:
         (PoseFormer, {"frames": 8}, "frames: expected an odd positive number, found 8"),
         (PoseFormer, {"heads": 3}, "heads: expected a divisor of the 8 channels, found 3"),
         (PoseFormer, {"mlp_ratio": 0.0}, "mlp_ratio: expected at least one channel"),
+        (PoseFormer, {"mlp_ratio": math.inf}, "mlp_ratio: expected at least one channel"),
         (PoseFormer, {"stochastic_depth": 1.0}, "stochastic_depth: expected a probability"),
     ],
 )

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from liftpose.errors import LiftposeError
 from liftpose.geometry import project_published, quaternion_conjugate, rotate_by_quaternion
-from liftpose.geometry.bones import bone_lengths, scale_bones
+from liftpose.geometry.bones import bone_lengths, kcs_features, scale_bones
 from liftpose.losses import wgan_critic_loss, wgan_generator_loss
 from liftpose.models.dh_aug import DHGenerator
 from liftpose.models.dh_critics import MotionCritic2D, MotionCritic3D, PoseCritic2D, PoseCritic3D
@@ -62,6 +62,8 @@ def test_critics_of_poses(golden: Callable[[str], Any], name: str, kind: type[nn
     critic.load_state_dict(case["state_dict"])
     critic.double()
     real, fake = check_scores(critic, case)
+    if "kcs_real" in case:
+        torch.testing.assert_close(torch.cat(kcs_features(real), dim=-1), case["kcs_real"], **EXACT)
     check_update(critic, real, fake, case["step"], case["step"]["alpha"][:, 0])
 
 
@@ -105,7 +107,10 @@ def test_the_loss_of_the_generator(golden: Callable[[str], Any]) -> None:
 
     relative = world - world[:, :1]
     scores = critic_3d(relative), critic_2d(keypoints)
-    mirrored = critic_3d(mirror(relative, H36M_16)), critic_2d(mirror(keypoints, H36M_16))
+    flipped = mirror(relative, H36M_16), mirror(keypoints, H36M_16)
+    for found, name in zip(flipped, ("flipped_3d", "flipped_2d"), strict=True):
+        torch.testing.assert_close(found, case[name], **EXACT)
+    mirrored = critic_3d(flipped[0]), critic_2d(flipped[1])
     names = ("adv_3d", "adv_2d", "adv_3d_flip", "adv_2d_flip")
     for name, found in zip(names, (*scores, *mirrored), strict=True):
         assert found.mean().item() == pytest.approx(case[name], rel=1e-11)

@@ -11,6 +11,7 @@ import torch
 from liftpose.models import STGCN
 from liftpose.models.graphs import bone_distances, neighbours, partitions
 from liftpose.skeletons import H36M_16, SKELETONS, Skeleton
+from liftpose.weights import read_checkpoint
 
 
 def test_the_graphs_of_the_public_networks(reference: Path) -> None:
@@ -22,6 +23,8 @@ def test_the_graphs_of_the_public_networks(reference: Path) -> None:
         network = STGCN(channels=(8, 8, 8), part_channels=8).stgcn
         for graph, name in ((network.joint_graph, "stgcn_A17"), (network.part_graph, "stgcn_Apool5")):
             np.testing.assert_allclose(graph.double() / graph.sum((0, 1)), golden[name], rtol=0, atol=1e-15)
+    network = read_checkpoint(reference / "golden" / "dh_aug" / "posenet_gcn.pt")
+    np.testing.assert_allclose(shares, network["adj"], rtol=0, atol=1e-7)
 
 
 @pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=str)

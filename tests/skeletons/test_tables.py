@@ -62,6 +62,7 @@ def test_a_name_says_how_many_joints_a_skeleton_has(skeleton: Skeleton) -> None:
     digits = skeleton.name.rsplit("_", maxsplit=1)[1].removesuffix("b")
     assert len(skeleton) == int(digits)
     assert get_skeleton(skeleton.name) is skeleton
+    assert get_skeleton(skeleton) is skeleton
 
 
 @ALL

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,13 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from liftpose.data import Recording
 from liftpose.datamodules import H36MDataModule, IndexBatch
 from liftpose.errors import LiftposeError
 from liftpose.metrics.functional import mpjpe
 from liftpose.models import MeanPose, VideoPose
 from liftpose.skeletons import H36M_16, mirror
-from liftpose.tasks import AugmentedLiftingTask, Augmenter, DHAug
+from liftpose.tasks import AugmentedLiftingTask, Augmenter, DHAug, PoseAug
 from liftpose.tasks.augmenters import FakePoses, RealPoses, Step
 
 TESTS = Path(__file__).parents[1]
@@ -196,6 +198,7 @@ def test_lifters_in_closed_form_are_refused() -> None:
         ("accumulate_grad_batches", 2, "trainer.accumulate_grad_batches: expected 1 for AugmentedLiftingTask, found 2"),
         ("gradient_clip_val", 1.0, "trainer.gradient_clip_val: expected none for AugmentedLiftingTask, found 1.0"),
         ("precision", "16-mixed", "trainer.precision: expected bf16-mixed, 32 or 64 for Augmented"),
+        ("precision", "bf16-true", "trainer.precision: expected bf16-mixed, 32 or 64 for Augmented"),
     ],
 )
 def test_options_of_automatic_optimisation_are_refused(option: str, value: object, message: str) -> None:
@@ -235,3 +238,95 @@ def test_an_evaluation_needs_the_lifter_only(
     code, _, err = liftpose("fit", *alone, *words, f"--ckpt_path={tmp_path / 'gan/checkpoints/last.ckpt'}")
     assert code == 2
     assert "expected a checkpoint of liftpose.tasks.LiftingTask, found liftpose.tasks.AugmentedLiftingTask" in err
+
+
+class Rounded(VideoPose):
+    """Remembers whether mixed precision computes with the weights as they are."""
+
+    def forward(self, keypoints_2d: Tensor) -> Tensor:
+        """Compare, then predict."""
+        if self.training:
+            weight = self.shrink.weight.flatten(1)
+            used = nn.functional.linear(torch.eye(weight.shape[1]), weight)
+            assert used.dtype == torch.bfloat16
+            same = torch.equal(used, weight.detach().to(torch.bfloat16).T)
+            self.__dict__.setdefault("current", []).append(same)
+        return super().forward(keypoints_2d)
+
+
+def test_mixed_precision_uses_the_weights_of_the_step_before(h36m_root: Path) -> None:
+    network = Rounded(skeleton="h36m_16", filter_widths=(1, 1), channels=8)
+    task = AugmentedLiftingTask(network, Mirrors(), learning_rate=0.1)
+    fit(task, data_of(h36m_root), precision="bf16-mixed", limit_val_batches=0)
+    assert network.__dict__["current"] == [True] * 12
+
+
+def test_the_momentum_of_the_statistics_falls_with_the_epochs_of_the_lifter(h36m_root: Path) -> None:
+    network = lifter()
+    task = AugmentedLiftingTask(network, None, warmup_epochs=2, batchnorm_momentum_decay=0.01, mirrored="none")
+    momenta: list[float] = []
+    network.register_forward_pre_hook(lambda *_: momenta.append(network.expand_norm.momentum))
+    fit(task, data_of(h36m_root), max_epochs=4, limit_train_batches=1, limit_val_batches=0)
+    assert momenta == pytest.approx([0.1, 0.01])
+
+
+class Diverges(Mirrors):
+    """Takes a step that leads nowhere."""
+
+    def augment(self, real: RealPoses, step: Step) -> FakePoses:
+        """Take it."""
+        step.update(self.number, self.number.weight.sum() * torch.inf)
+        return FakePoses(real.poses_camera, real.cameras.project(real.poses_camera))
+
+
+def test_an_augmentation_that_diverges_ends_the_run(h36m_root: Path) -> None:
+    task = AugmentedLiftingTask(lifter(), Diverges(), warmup_epochs=1)
+    with pytest.raises(LiftposeError) as caught:
+        fit(task, data_of(h36m_root), max_epochs=2)
+    assert str(caught.value) == (
+        "model.augmenter: expected finite weights of Diverges after epoch 0, found others (a smaller "
+        "model.augmenter.learning_rate keeps it in bounds)"
+    )
+
+
+def test_a_run_that_would_end_in_the_warm_up_is_refused(h36m_root: Path) -> None:
+    task = AugmentedLiftingTask(lifter(), Mirrors(), warmup_epochs=2)
+    with pytest.raises(LiftposeError) as caught:
+        fit(task, data_of(h36m_root), max_epochs=-1, max_steps=6)
+    assert str(caught.value) == (
+        "trainer.max_steps: expected more than the 6 steps of model.warmup_epochs (2), found 6"
+    )
+    task = AugmentedLiftingTask(lifter(), Mirrors(), warmup_epochs=2)
+    assert fit(task, data_of(h36m_root), max_epochs=-1, max_steps=7).global_step == 7
+    with pytest.raises(LiftposeError, match=r"trainer.max_epochs: expected more than model.warmup_epochs \(2\), found"):
+        fit(AugmentedLiftingTask(lifter(), Mirrors(), warmup_epochs=2), data_of(h36m_root), max_epochs=2)
+
+
+@pytest.mark.parametrize("options", [{"max_epochs": -1}, {"max_epochs": None}])
+def test_poseaug_has_to_know_the_end(h36m_root: Path, options: dict[str, int | None]) -> None:
+    task = AugmentedLiftingTask(lifter(filter_widths=(1,)), PoseAug(8, 8, 8))
+    found = "none" if options["max_epochs"] is None else "-1"
+    message = "trainer.max_epochs: expected the number of epochs for PoseAug, which goes by the share that is over, "
+    with pytest.raises(LiftposeError) as caught:
+        task.check_trainer(options)
+    assert str(caught.value) == f"{message}found {found}"
+    with pytest.raises(LiftposeError) as caught:
+        fit(task, data_of(h36m_root), max_steps=3, **options)
+    assert str(caught.value) == f"{message}found -1"  # what Lightning makes of both
+
+
+class OtherLenses(H36MDataModule):
+    """Human3.6M seen through lenses that nine numbers do not describe."""
+
+    def load_recordings(self, split: str) -> list[Recording]:
+        """Exchange the lenses."""
+        read = super().load_recordings(split)
+        lenses = [replace(recording.camera, distortion_model="opencv") for recording in read]
+        return [replace(recording, camera=camera) for recording, camera in zip(read, lenses, strict=True)]
+
+
+def test_lenses_matter_to_an_augmentation_only(h36m_root: Path) -> None:
+    data = OtherLenses(str(h36m_root), joints="h36m_16", batch_size=64, flip="none", actions=["Walking"])
+    with pytest.raises(LiftposeError, match=r"data: .*opencv"):
+        fit(AugmentedLiftingTask(lifter(), Mirrors()), data, limit_val_batches=0)
+    assert fit(AugmentedLiftingTask(lifter(), None), data, limit_val_batches=0).global_step == 3

@@ -97,6 +97,17 @@ def test_panels_show_shares_and_limits() -> None:
     figure_to_array(figure)
 
 
+def test_rare_angles_count_at_the_ends() -> None:
+    """A few angles far out do not stretch the axis, but stand in its first and last bar."""
+    angles = torch.zeros(2000, 33)
+    angles[:3, KNEE], angles[3:5, KNEE] = torch.deg2rad(torch.tensor([-179.0, 120.0]))
+    bars = draw_joint_angle_histograms({"poses": angles}).axes[0].patches[0].get_data()
+    assert bars.edges[0] > -170
+    assert bars.edges[-1] < 100
+    np.testing.assert_allclose(bars.values[[0, -1]] ** 2, [3 / 2000, 2 / 2000])
+    assert (bars.values**2).sum() == pytest.approx(1)
+
+
 def test_poses_of_inverse_kinematics_fill_six_lines() -> None:
     lengths, origin = bone_length_templates()[0], torch.zeros(3)
     angles = inverse_kinematics(forward_kinematics(random_angles(), lengths, origin, origin)).angles

@@ -119,6 +119,21 @@ def test_files_from_before_torch_counted_batches() -> None:
             {"linear_stages.1.w2.weight": torch.zeros(5, 6)},
             r"w2.weight of shape \(6, 6\), found \(5, 6",
         ),
+        (
+            SimpleBaseline,
+            {"batch_norm1.num_batches_tracked": torch.zeros(()).to_sparse()},
+            "num_batches_tracked: expected a whole number, found torch.sparse_coo",
+        ),
+        (
+            SimpleBaseline,
+            {"batch_norm1.num_batches_tracked": torch.tensor(torch.nan)},
+            "num_batches_tracked: expected a whole number, found torch.float32",
+        ),
+        (
+            SimpleBaseline,
+            {"batch_norm1.running_var": torch.full((6,), -0.5)},
+            "running_var: expected variances, found -0.5",
+        ),
         (SemGCN, {"gconv_output.bias": torch.full((3,), torch.nan)}, "gconv_output.bias: expected finite numbers"),
         (SemGCN, {"gconv_input.0.gconv.e": torch.ones(1, 47)}, r"gconv.e of shape \(1, 46\), found \(1, 47\)"),
         (

@@ -81,6 +81,10 @@ def test_the_sizes_are_those_of_the_weights() -> None:
     weights["deconv_out.weight"] = torch.ones(36, 8)
     with pytest.raises(LiftposeError, match=r"deconv_out.weight: expected 35 rows for each frame, found 36"):
         load_dh_aug_generator(weights)
+    with pytest.raises(LiftposeError, match="weights: frames: expected 9, found 3"):
+        load_dh_aug_generator(DHGenerator(3, 8, 20).state_dict(), frames=9)
+    with pytest.raises(LiftposeError, match=r"preprocess\.0\.weight: expected a matrix with numbers, found str"):
+        load_dh_aug_generator({"preprocess.0.weight": "text"})  # type: ignore[dict-item]
     with pytest.raises(LiftposeError, match="arm_columns: expected intended or released, found other"):
         load_dh_aug_generator(DHGenerator(3, 8, 20).state_dict(), arm_columns="other")
 

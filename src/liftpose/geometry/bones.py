@@ -8,12 +8,12 @@ that they end at, and its vectors point towards the pelvis: ``poseaug_bones`` an
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 import torch
 from torch import Tensor
 
+from liftpose.geometry.constants import take_slices
 from liftpose.geometry.kinematics import BONE_JOINTS, BONES
 from liftpose.geometry.precision import full_precision
 
@@ -82,12 +82,6 @@ def _check(tensor: Tensor, name: str, *shape: int) -> None:
         raise ValueError(f"{name}: expected the shape ({wanted}), found {tuple(tensor.shape)}")
 
 
-def _take(tensor: Tensor, places: Iterable[int], dim: int) -> Tensor:
-    """Return some slices of a tensor; unlike indexing with a list, without copying that list to the device."""
-    parts = tensor.unbind(dim)
-    return torch.stack([parts[place] for place in places], dim=dim)
-
-
 def _length(vectors: Tensor) -> Tensor:
     """Return the lengths (...) of vectors (..., 3); at zero all derivatives are 0, not NaN as those of a norm are."""
     square = vectors.square().sum(-1)
@@ -123,7 +117,7 @@ def bone_vectors(poses: Tensor) -> Tensor:
     """
     _check(poses, "poses", _JOINTS, 3)
     starts, ends = zip(*BONE_JOINTS, strict=True)
-    return _take(poses, ends, -2) - _take(poses, starts, -2)
+    return take_slices(poses, ends, -2) - take_slices(poses, starts, -2)
 
 
 def bone_lengths(poses: Tensor) -> Tensor:
@@ -219,7 +213,7 @@ def scale_bones(lengths: Tensor, scales: Tensor) -> Tensor:
     _check(lengths, "lengths", len(BONES))
     _check(scales, "scales", columns)
     factors = 1 + torch.cat((scales, torch.zeros_like(scales[..., :1])), dim=-1)
-    return lengths * _take(factors, (columns if column is None else column for column in SCALE_COLUMNS), -1)
+    return lengths * take_slices(factors, (columns if column is None else column for column in SCALE_COLUMNS), -1)
 
 
 @full_precision
@@ -242,7 +236,7 @@ def kcs_features(poses: Tensor) -> tuple[Tensor, Tensor]:
     lengths = vectors.square().sum(-1).clamp_min(_SHORTEST**2).sqrt()
     units = vectors / lengths.unsqueeze(-1)
     first, second = zip(*KCS_PAIRS, strict=True)
-    return (_take(units, first, -2) * _take(units, second, -2)).sum(-1), lengths
+    return (take_slices(units, first, -2) * take_slices(units, second, -2)).sum(-1), lengths
 
 
 def poseaug_bones(poses: Tensor) -> Tensor:
@@ -259,7 +253,7 @@ def poseaug_bones(poses: Tensor) -> Tensor:
     Raises:
         ValueError: ``poses`` has another shape.
     """
-    return -_take(bone_vectors(poses), POSEAUG_BONES, -2)
+    return -take_slices(bone_vectors(poses), POSEAUG_BONES, -2)
 
 
 def poses_from_poseaug_bones(vectors: Tensor, root: Tensor) -> Tensor:
@@ -277,4 +271,4 @@ def poses_from_poseaug_bones(vectors: Tensor, root: Tensor) -> Tensor:
     """
     _check(vectors, "vectors", len(BONES), 3)
     ours = [POSEAUG_BONES.index(bone) for bone in range(len(BONES))]
-    return poses_from_bones(-_take(vectors, ours, -2), root)
+    return poses_from_bones(-take_slices(vectors, ours, -2), root)

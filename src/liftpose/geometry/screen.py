@@ -17,6 +17,8 @@ __all__ = [
     "project_published_linear",
 ]
 
+_NEAREST = 1e-12  # metres, of z
+
 
 def _screen_offset(image_size: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
     """Return the width (*batch, 1..., 1) and the offset (1, h / w) (*batch, 1..., 2), to broadcast against pixels."""

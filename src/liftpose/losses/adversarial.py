@@ -80,7 +80,7 @@ def wgan_critic_loss(
         ValueError: Two shapes do not belong together.
     """
     if real.shape != fake.shape:
-        raise ValueError(f"expected as many generated items as real ones, found {tuple(fake.shape)}")
+        raise ValueError(f"fake: expected the shape {tuple(real.shape)} of the real items, found {tuple(fake.shape)}")
     if not mix.ndim or mix.shape != real.shape[: mix.ndim]:
         raise ValueError(f"mix: expected a shape that {tuple(real.shape)} begins with, found {tuple(mix.shape)}")
     real, fake = real.detach(), fake.detach()

@@ -11,6 +11,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from liftpose.geometry.constants import device_table
 from liftpose.geometry.precision import full_precision
 
 __all__ = ["diff_range", "feedback_loss", "modification_loss"]
@@ -21,6 +22,11 @@ _LENGTH_WIDTH: Final = 0.1
 
 _JOINT_WEIGHTS: Final = (1, 5, 2, 1, 5, 2, 1, 1, 1, 1, 5, 2, 1, 5, 2, 1)
 _JOINT_GROUPS: Final = ((1, 4, 10, 13), (2, 5, 9, 11, 14), (3, 6, 12, 15))
+# Each joint's part in the mean of each group.
+_GROUP_SHARES: Final = tuple(
+    tuple(weight / len(group) * (joint in group) for joint, weight in enumerate(_JOINT_WEIGHTS))
+    for group in _JOINT_GROUPS
+)
 _LEAST_ERROR: Final = 1e-8  # metres
 
 # How many times as hard for the lifter as the pose they were made from: at the start of the training, at its end, the
@@ -94,5 +100,5 @@ def _grouped(errors: Tensor) -> Tensor:
     """Average the weighted errors (B, 16) of groups of joints: (B, 3)."""
     if errors.ndim != 2 or errors.shape[1] != len(_JOINT_WEIGHTS):
         raise ValueError(f"expected errors of the shape (B, {len(_JOINT_WEIGHTS)}), found {tuple(errors.shape)}")
-    weighted = errors * errors.new_tensor(_JOINT_WEIGHTS)
-    return torch.stack([weighted[:, list(group)].mean(-1) for group in _JOINT_GROUPS], dim=-1)
+    shares = device_table(_GROUP_SHARES, errors.dtype, errors.device)
+    return (errors.unsqueeze(1) * shares).sum(-1)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from liftpose.errors import LiftposeError
 from liftpose.geometry.joint_angles import ANGLE_OUTPUTS, ArmColumns, angles_from_unit
-from liftpose.geometry.kinematics import forward_kinematics, forward_kinematics_17
+from liftpose.geometry.kinematics import BONES, forward_kinematics, forward_kinematics_17
 from liftpose.geometry.precision import full_precision
 from liftpose.models.temporal import check_sizes
 
@@ -129,7 +129,8 @@ class DHGenerator(nn.Module):
 
         Args:
             noise: (B, noise_dim) numbers of the standard normal distribution.
-            bone_lengths: (B, T, 15) metres, in the order ``liftpose.geometry.kinematics.BONES``; broadcast.
+            bone_lengths: (B, T, 15) metres, in the order ``liftpose.geometry.kinematics.BONES``; B or T may be 1, for
+                lengths that serve all.
             joints: 16, or 17 for the joints of ``liftpose.skeletons.H36M_17``.
 
         Returns:
@@ -141,6 +142,11 @@ class DHGenerator(nn.Module):
         kinematics = {16: forward_kinematics, 17: forward_kinematics_17}.get(joints)
         if kinematics is None:
             raise ValueError(f"joints: expected 16 or 17, found {joints}")
+        shape = (len(noise), self.frames, len(BONES))
+        if bone_lengths.ndim != 3 or any(
+            size not in {1, own} for size, own in zip(bone_lengths.shape, shape, strict=True)
+        ):
+            raise ValueError(f"bone_lengths: expected the shape {shape}, found {tuple(bone_lengths.shape)}")
         moved: DHParameters = self(noise)
         return kinematics(moved.angles, bone_lengths, moved.rotation, moved.root)
 

@@ -34,7 +34,7 @@ class LinearLifter(Lifter):
 
     def __init__(self, skeleton: str | Skeleton = "h36m_17", ridge: float = 1e-6) -> None:
         super().__init__()
-        self.skeleton = get_skeleton(skeleton) if isinstance(skeleton, str) else skeleton
+        self.skeleton = get_skeleton(skeleton)
         if ridge < 0:
             raise LiftposeError(f"ridge: expected a penalty from 0 up, found {ridge}")
         self.receptive_field = 1

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from liftpose.geometry.bones import POSEAUG_BONES, bone_lengths, dress, poseaug_bones, poses_from_poseaug_bones
+from liftpose.geometry.constants import device_table, take_slices
 from liftpose.geometry.precision import full_precision
 from liftpose.geometry.rotations import axis_angle_to_matrix, rotate
 from liftpose.models.temporal import check_sizes
@@ -37,10 +38,11 @@ _JOINTS: Final = 16
 _BONES: Final = 15
 _LEAST: Final = 1e-8  # of a bone's length, metres or times a unit vector
 
-_KEPT_BONES: Final = (6, 7)  # pelvis to spine and spine to thorax: turning them would turn the whole body
+# Which bones are turned: all but those from pelvis to spine and from spine to thorax, with which the whole body turned.
+_TURNED: Final = (1,) * 6 + (0, 0) + (1,) * 7
 _HALF_TURN: Final = 3.1415  # as published
 _LENGTH_LIMIT: Final = 0.2
-_FIXED_RATIO: Final = 4
+_FREE_RATIOS: Final = (1, 1, 1, 1, 0, 1, 1, 1, 1)
 # Which of the nine ratios is each bone's; both sides share one.
 _RATIO_OF_BONE: Final = (0, 1, 2, 0, 1, 2, 3, 4, 5, 6, 7, 8, 6, 7, 8)
 
@@ -167,10 +169,8 @@ def _turned(poses: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
     old = bones / lengths
     new = old + steps
     new = new / _length(new)
-    kept = torch.zeros(_BONES, 1, dtype=torch.bool, device=poses.device)
-    for bone in _KEPT_BONES:
-        kept[bone] = True
-    new = torch.where(kept, old, new)
+    turned = device_table(_TURNED, poses.dtype, poses.device).unsqueeze(-1) > 0
+    new = torch.where(turned, new, old)
     return poses_from_poseaug_bones(lengths * new, poses[:, 0]), 1 - (new * old).sum(-1)
 
 
@@ -211,22 +211,20 @@ class BoneLengthGenerator(_Generator):
         """
         lengths = _published_lengths(poses)
         outputs = self._run("_BL", _relative(poses, noise), lengths.to(noise.dtype), noise)
-        ratios = _LENGTH_LIMIT * outputs.tanh()
-        free = torch.ones_like(ratios)
-        free[:, _FIXED_RATIO] = 0
-        return _resized(angled, ratios * free), ratios * free
+        ratios = _LENGTH_LIMIT * outputs.tanh() * device_table(_FREE_RATIOS, outputs.dtype, outputs.device)
+        return _resized(angled, ratios), ratios
 
 
 def _published_lengths(poses: Tensor) -> Tensor:
     """Return the lengths (B, 15) of the bones in PoseAug's order."""
-    return bone_lengths(poses)[..., list(POSEAUG_BONES)]
+    return take_slices(bone_lengths(poses), POSEAUG_BONES, -1)
 
 
 @full_precision
 def _resized(poses: Tensor, ratios: Tensor) -> Tensor:
     """Lengthen the bones of poses by ratios (B, 9)."""
-    of_bones = [_RATIO_OF_BONE[POSEAUG_BONES.index(bone)] for bone in range(_BONES)]
-    return dress(poses, bone_lengths(poses) * (1 + ratios[:, of_bones]))
+    of_bones = (_RATIO_OF_BONE[POSEAUG_BONES.index(bone)] for bone in range(_BONES))
+    return dress(poses, bone_lengths(poses) * (1 + take_slices(ratios, of_bones, -1)))
 
 
 class CameraGenerator(_Generator):

@@ -7,6 +7,8 @@ Stochastic Depth", ECCV 2016.
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -60,14 +62,14 @@ class PoseFormer(Lifter):
         stochastic_depth: float = 0.1,
     ) -> None:
         super().__init__()
-        self.skeleton = get_skeleton(skeleton) if isinstance(skeleton, str) else skeleton
+        self.skeleton = get_skeleton(skeleton)
         if frames < 1 or frames % 2 == 0:
             raise LiftposeError(f"frames: expected an odd positive number, found {frames}")
         check_sizes(channels=channels, depth=depth, heads=heads)
         check_probabilities(stochastic_depth=stochastic_depth)
         if channels % heads:
             raise LiftposeError(f"heads: expected a divisor of the {channels} channels, found {heads}")
-        if not mlp_ratio * channels >= 1:
+        if not 1 <= mlp_ratio * channels < math.inf:
             raise LiftposeError(f"mlp_ratio: expected at least one channel in the layer between, found {mlp_ratio}")
         self.receptive_field = frames
         self.current_frame = frames // 2

@@ -92,7 +92,7 @@ class RIE(Lifter):
         fc_dropout: float = 0.25,
     ) -> None:
         super().__init__()
-        self.skeleton = get_skeleton(skeleton) if isinstance(skeleton, str) else skeleton
+        self.skeleton = get_skeleton(skeleton)
         self.filter_widths = tuple(filter_widths)
         self.stage = stage
         self.causal = causal

@@ -45,7 +45,7 @@ class SemGCN(Lifter):
         self, skeleton: str | Skeleton = "h36m_16", channels: int = 128, stages: int = 4, dropout: float = 0.0
     ) -> None:
         super().__init__()
-        self.skeleton = get_skeleton(skeleton) if isinstance(skeleton, str) else skeleton
+        self.skeleton = get_skeleton(skeleton)
         self.receptive_field = 1
         check_sizes(channels=channels, stages=stages)
         check_probabilities(dropout=dropout)

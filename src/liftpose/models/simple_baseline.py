@@ -42,7 +42,7 @@ class SimpleBaseline(Lifter):
         self, skeleton: str | Skeleton = "h36m_16", channels: int = 1024, stages: int = 2, dropout: float = 0.25
     ) -> None:
         super().__init__()
-        self.skeleton = get_skeleton(skeleton) if isinstance(skeleton, str) else skeleton
+        self.skeleton = get_skeleton(skeleton)
         self.receptive_field = 1
         check_sizes(channels=channels, stages=stages)
         check_probabilities(dropout=dropout)

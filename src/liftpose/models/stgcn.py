@@ -61,7 +61,7 @@ class STGCN(Lifter):
         dropout: float | None = None,
     ) -> None:
         super().__init__()
-        self.skeleton = get_skeleton(skeleton) if isinstance(skeleton, str) else skeleton
+        self.skeleton = get_skeleton(skeleton)
         if self.skeleton != H36M_16:
             raise LiftposeError(f"skeleton: expected h36m_16 for ST-GCN, found {self.skeleton.name}")
         if len(channels) != 3 or min(channels) < 1:

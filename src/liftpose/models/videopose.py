@@ -70,7 +70,7 @@ class VideoPose(Lifter):
         predict_root: bool = True,
     ) -> None:
         super().__init__()
-        self.skeleton = get_skeleton(skeleton) if isinstance(skeleton, str) else skeleton
+        self.skeleton = get_skeleton(skeleton)
         given = get_skeleton(keypoint_skeleton) if isinstance(keypoint_skeleton, str) else keypoint_skeleton
         self._keypoint_skeleton = given or self.skeleton
         self.filter_widths = tuple(filter_widths)

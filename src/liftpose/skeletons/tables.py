@@ -296,11 +296,11 @@ SKELETONS: dict[str, Skeleton] = {
 """All skeletons by name."""
 
 
-def get_skeleton(name: str) -> Skeleton:
+def get_skeleton(name: str | Skeleton) -> Skeleton:
     """Return the skeleton of that name.
 
     Args:
-        name: A key of :data:`SKELETONS`, for example ``"h36m_17"``.
+        name: A key of :data:`SKELETONS`, for example ``"h36m_17"``; or a skeleton, which is returned as it is.
 
     Returns:
         The skeleton.
@@ -308,6 +308,8 @@ def get_skeleton(name: str) -> Skeleton:
     Raises:
         LiftposeError: There is none of that name.
     """
+    if isinstance(name, Skeleton):
+        return name
     if name not in SKELETONS:
         raise LiftposeError(f"skeleton: expected one of {', '.join(SKELETONS)}, found {name!r}")
     return SKELETONS[name]

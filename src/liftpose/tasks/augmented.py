@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from pytorch_lightning.trainer.states import TrainerFn
@@ -16,13 +16,13 @@ from liftpose.data.draws import BatchPlace, Draws
 from liftpose.data.windows import WindowBatch
 from liftpose.datamodules import IndexBatch, LiftingDataModule
 from liftpose.errors import LiftposeError
-from liftpose.geometry import Camera, ScreenCameras
 from liftpose.geometry.bones import bone_lengths
 from liftpose.models.lifter import Lifter
 from liftpose.skeletons import mirror
 from liftpose.tasks.augmenters import Augmenter, RealPoses, Step
 from liftpose.tasks.augmenters.base import sixteen_joints
 from liftpose.tasks.lifting import LOSSES, LiftingTask
+from liftpose.tasks.training_cameras import TrainingCameras
 
 __all__ = ["AugmentedLiftingTask"]
 
@@ -30,6 +30,8 @@ LOGGED_ENTRY = "augmentation_logged"
 """Name of the entry in which a checkpoint holds the values that the augmentation has logged last."""
 
 RUNNING = {"running_mean", "running_var"}
+
+PRECISIONS = {"None", "32", "32-true", "64", "64-true", "bf16", "bf16-mixed"}
 
 Views = Literal["steps", "joint", "none"]
 
@@ -82,7 +84,7 @@ class AugmentedLiftingTask(LiftingTask):
         self.reversed_time = reversed_time
         self.clip_norm = clip_norm
         self.seed = seed
-        self._cameras: _TrainingCameras | None = None
+        self._cameras: TrainingCameras | None = None
         self._logged: dict[str, Tensor] = {}
         if augmenter is not None:
             augmenter.check(lifter)
@@ -118,13 +120,20 @@ class AugmentedLiftingTask(LiftingTask):
                 f"trainer.gradient_clip_val: expected none for {type(self).__name__}, found "
                 f"{options['gradient_clip_val']} (model.clip_norm is that of the lifter)"
             )
-        if str(options.get("precision")) in {"16", "16-mixed", "16-true"}:
+        if str(options.get("precision")) not in PRECISIONS:
             raise LiftposeError(
                 f"trainer.precision: expected bf16-mixed, 32 or 64 for {type(self).__name__}, found "
                 f"{options['precision']}"
             )
         epochs = options.get("max_epochs")
-        if epochs is not None and 0 <= epochs <= self.warmup_epochs and not options.get("fast_dev_run"):
+        if options.get("fast_dev_run"):
+            return
+        if (epochs is None or epochs < 0) and self.augmenter is not None and self.augmenter.needs_epochs:
+            raise LiftposeError(
+                f"trainer.max_epochs: expected the number of epochs for {type(self.augmenter).__name__}, which goes by "
+                f"the share that is over, found {'none' if epochs is None else epochs}"
+            )
+        if epochs is not None and 0 <= epochs <= self.warmup_epochs:
             raise LiftposeError(
                 f"trainer.max_epochs: expected more than model.warmup_epochs ({self.warmup_epochs}), found {epochs}"
             )
@@ -143,15 +152,38 @@ class AugmentedLiftingTask(LiftingTask):
             own = [self.augmenter.make_optimizer(network) for network in self.augmenter.networks()]
         return [lifter["optimizer"], *own], [lifter["lr_scheduler"]]
 
+    @property
+    def lifter_epochs(self) -> tuple[int, int]:
+        """How many epochs the lifter has been trained, and how many it is to be: those behind the warm-up."""
+        now, epochs = super().lifter_epochs
+        return max(0, now - self.warmup_epochs), epochs - self.warmup_epochs
+
     def on_fit_start(self) -> None:
         """Take over weights to start from; collect the cameras of the training data."""
+        trainer = self.trainer
+        options = ("max_epochs", "fast_dev_run", "precision")
+        self.check_trainer({name: getattr(trainer, name) for name in options})  # Python's users come past the command
         super().on_fit_start()
-        data = self.trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it late
-        self._cameras = _TrainingCameras.of(data)
-        model = self.trainer.strategy.model
+        if self.augmenter is not None:
+            data = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it late
+            self._cameras = TrainingCameras.of(data)
+        model = trainer.strategy.model
         if isinstance(model, DistributedDataParallel):
             # Several backward passes a batch, each for one network: averaged below, network by network.
             model.require_backward_grad_sync = False
+
+    def on_train_start(self) -> None:
+        """Refuse a number of steps in which the lifter would not be trained.
+
+        Raises:
+            LiftposeError: The warm-up has as many.
+        """
+        steps, warmup = self.trainer.max_steps, int(self.warmup_epochs * self.trainer.num_training_batches)
+        if 0 <= steps <= warmup and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]  # set from outside
+            raise LiftposeError(
+                f"trainer.max_steps: expected more than the {warmup} steps of model.warmup_epochs "
+                f"({self.warmup_epochs}), found {steps}"
+            )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the last values of what is not logged with every batch, such as the generator's loss.
@@ -239,13 +271,29 @@ class AugmentedLiftingTask(LiftingTask):
             nn.utils.clip_grad_norm_(parameters, clip_norm)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        # In mixed precision the copies of the weights are kept to the end of the batch, as they were before the step.
+        torch.clear_autocast_cache()
 
     def on_train_epoch_end(self) -> None:
-        """Log the error of the epoch and go on to the next learning rate, if the lifter has been trained."""
+        """Log the error of the epoch and go on to the next learning rate, if the lifter has been trained.
+
+        Raises:
+            LiftposeError: The training of the augmentation has gone out of bounds.
+        """
+        self._check_augmenter()
         if self.trains_lifter:
             super().on_train_epoch_end()
             scheduler = cast(torch.optim.lr_scheduler.LRScheduler, self.lr_schedulers())
             scheduler.step()
+
+    def _check_augmenter(self) -> None:
+        """Refuse an augmentation that is broken: its poses would be left out, or be no numbers, without a word."""
+        finite = [] if self.augmenter is None else [value.isfinite().all() for value in self.augmenter.parameters()]
+        if finite and not torch.stack(finite).all():
+            raise LiftposeError(
+                f"model.augmenter: expected finite weights of {type(self.augmenter).__name__} after epoch "
+                f"{self.current_epoch}, found others (a smaller model.augmenter.learning_rate keeps it in bounds)"
+            )
 
     # ---------------------------------------------------------------------------------------------------- evaluation
     def validation_step(self, batch: WindowBatch, batch_idx: int) -> None:
@@ -333,49 +381,6 @@ class AugmentedLiftingTask(LiftingTask):
             distributed.broadcast(flat, src=0)
             for buffer, shared in zip(buffers, torch.split(flat, [buffer.numel() for buffer in buffers]), strict=True):
                 buffer.copy_(shared.view_as(buffer))
-
-
-class _TrainingCameras(NamedTuple):
-    """The cameras of the training data.
-
-    Attributes:
-        all: (C, ...) each camera once.
-        of_sequence: (S,) int64, the camera of each recording.
-    """
-
-    all: ScreenCameras
-    of_sequence: Tensor
-
-    @staticmethod
-    def of(data: LiftingDataModule) -> _TrainingCameras:
-        """Collect the cameras of a data module.
-
-        Raises:
-            LiftposeError: There is a recording without a camera whose lens nine numbers describe.
-        """
-        places: dict[int, int] = {}
-        cameras: list[Camera] = []
-        of_sequence: list[int] = []
-        for recording in data.recordings("train"):
-            camera = recording.camera
-            if camera is None:
-                raise LiftposeError(f"{recording.name}: expected a camera for the augmentation, found none")
-            if id(camera) not in places:
-                places[id(camera)] = len(cameras)
-                cameras.append(camera)
-            of_sequence.append(places[id(camera)])
-        try:
-            table = ScreenCameras.of(cameras)
-        except ValueError as error:
-            raise LiftposeError(f"data: {error}") from error
-        rows = torch.cat([row.flatten(1) for row in table[:3]], dim=1)
-        distinct, inverse = torch.unique(rows, dim=0, return_inverse=True)
-        first = torch.stack([(inverse == number).nonzero()[0, 0] for number in range(len(distinct))])
-        return _TrainingCameras(table.take(first), inverse[torch.tensor(of_sequence)])
-
-    def to(self, like: Tensor) -> _TrainingCameras:
-        """Return the same cameras with the device and the type of a tensor."""
-        return _TrainingCameras(self.all.to(like.device, like.dtype), self.of_sequence.to(like.device))
 
 
 def _parameters(optimizer: Optimizer) -> list[nn.Parameter]:

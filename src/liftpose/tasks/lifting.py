@@ -251,11 +251,16 @@ class LiftingTask(BaseTask):
         return (1 - linear / (self.linear_decay_epochs + 1)) * self.learning_rate_decay ** (epoch - linear)
 
     # ------------------------------------------------------------------------------------------------------ training
+    @property
+    def lifter_epochs(self) -> tuple[int, int]:
+        """How many epochs the lifter has been trained, and how many it is to be; the latter below 1 if unknown."""
+        return self.current_epoch, self.trainer.max_epochs or 0
+
     def prepare_epoch(self) -> None:
         """Set the momentum of the batch normalisation and what runs in evaluation mode."""
-        epochs = self.trainer.max_epochs or 0
+        now, epochs = self.lifter_epochs
         if epochs > 0:
-            share = self.current_epoch / epochs
+            share = now / epochs
             self.lifter.set_batchnorm_momentum(0.1 * math.pow(self.batchnorm_momentum_decay, share))
         if self.freeze_statistics:
             for module in self.frozen_modules:

@@ -117,22 +117,22 @@ def _draw_panel(axes: Axes, sets: list[NDArray[np.float64]], limits: Mapping[str
     filled = [values for values in sets if len(values)]
     ends = np.concatenate([np.asarray(limits["random"]), *(np.quantile(values, (0.002, 0.998)) for values in filled)])
     first, last = _BIN * math.floor(ends.min() / _BIN - 1), _BIN * math.ceil(ends.max() / _BIN + 1)
-    edges = np.arange(first, last + _BIN / 2, _BIN, dtype=np.float64)
+    # Limits are multiples of the width: half a bin of shift keeps what lies at a limit from falling on two sides.
+    edges = np.arange(first, last + 3 * _BIN / 2, _BIN, dtype=np.float64) - _BIN / 2
     for number, values in enumerate(sets):
         if not len(values):
             continue
-        # Limits are multiples of the width: half a bin of shift keeps what lies at a limit from falling on two sides.
-        counts, _ = np.histogram(np.clip(values, first, last), bins=edges - _BIN / 2)
+        counts, _ = np.histogram(np.clip(values, first, last), bins=edges)
         heights = np.sqrt(counts / len(values))
         colour = _COLOURS[number % len(_COLOURS)]
-        axes.stairs(heights, edges - _BIN / 2, color=colour, fill=number == 0, linewidth=1.2)
+        axes.stairs(heights, edges, color=colour, fill=number == 0, linewidth=1.2)
     top = axes.get_ylim()[1]
     axes.set_ylim(0, top * 1.05)
     for name, style in (("random", "-"), ("intended", ":")):
         for limit in limits[name]:
             if first < limit < last:
                 axes.axvline(limit, color=INK, linewidth=0.8, linestyle=style, alpha=0.8)
-    axes.set_xlim(first - _BIN / 2, last - _BIN / 2)
+    axes.set_xlim(edges[0], edges[-1])
     axes.xaxis.set_major_locator(MultipleLocator(90 if last - first > 200 else 45 if last - first > 90 else 20))
     axes.xaxis.set_major_formatter("{x:.0f}°")
     axes.set_yticks([])

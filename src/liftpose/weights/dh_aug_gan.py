@@ -36,7 +36,7 @@ def load_dh_aug_generator(path_or_state_dict: Source, **options: Any) -> DHGener
         path_or_state_dict: A file with the network's ``state_dict()``, or the state dict itself.
         options: Arguments of :class:`~liftpose.models.dh_aug.DHGenerator` that the shapes do not tell: ``limits``,
             ``global_rotation`` and ``arm_columns``. The weights were trained with ``arm_columns="released"``, and make
-            the poses that they were trained for only with it.
+            the poses that they were trained for only with it. One that contradicts the weights is an error.
 
     Returns:
         The network in evaluation mode, float32, on the CPU.
@@ -51,6 +51,9 @@ def load_dh_aug_generator(path_or_state_dict: Source, **options: Any) -> DHGener
     if outputs % OUTPUTS:
         raise LiftposeError(f"{where}: deconv_out.weight: expected {OUTPUTS} rows for each frame, found {outputs}")
     sizes = {"frames": outputs // OUTPUTS, "width": width, "noise_dim": noise_dim}
+    for name, size in sizes.items():
+        if options.get(name, size) != size:
+            raise LiftposeError(f"{where}: {name}: expected {options[name]}, found {size}")
     return _build(lambda: DHGenerator(**(options | sizes)), weights, where)
 
 
@@ -124,7 +127,9 @@ def _matrix(weights: Mapping[str, Any], name: str, where: str) -> tuple[int, int
     """Return the shape of a weight."""
     tensor = weights.get(name)
     if not isinstance(tensor, Tensor) or tensor.ndim != 2 or not tensor.numel():
-        found = "none" if tensor is None else tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor)
+        found = (
+            "none" if tensor is None else tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
+        )
         raise LiftposeError(f"{where}: {name}: expected a matrix with numbers, found {found}")
     return tensor.shape[0], tensor.shape[1]
 

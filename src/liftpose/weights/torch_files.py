@@ -37,6 +37,7 @@ _RANDOM_STATE_NAMES = (
 )
 
 _FLOATS = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
+_WHOLE = {torch.int64, torch.int32}
 _SMALL = 2**24
 _MAX_RATIO = 4
 
@@ -114,7 +115,8 @@ def public_weights(state_dict: Mapping[str, Any], where: str) -> dict[str, Any]:
         Name -> the same tensor.
 
     Raises:
-        LiftposeError: Two weights have one name, or one is not of ordinary floating point numbers or not finite.
+        LiftposeError: Two weights have one name, or one is not of ordinary floating point numbers or not finite, or a
+            variance is negative.
     """
     weights: dict[str, Any] = {}
     for given, tensor in state_dict.items():
@@ -122,13 +124,18 @@ def public_weights(state_dict: Mapping[str, Any], where: str) -> dict[str, Any]:
         if name in weights:
             raise LiftposeError(f"{where}: expected weights with names of their own, found {name} twice")
         weights[name] = tensor
-        if not isinstance(tensor, torch.Tensor) or name.endswith(".num_batches_tracked"):
+        if not isinstance(tensor, torch.Tensor):
             continue
-        if tensor.layout != torch.strided or tensor.dtype not in _FLOATS:
+        kind, allowed = "floating point numbers", _FLOATS
+        if name.endswith(".num_batches_tracked"):
+            kind, allowed = "a whole number", _WHOLE
+        if tensor.layout != torch.strided or tensor.dtype not in allowed:
             found = tensor.dtype if tensor.layout == torch.strided else tensor.layout
-            raise LiftposeError(f"{where}: {name}: expected floating point numbers, found {found}")
+            raise LiftposeError(f"{where}: {name}: expected {kind}, found {found}")
         if not tensor.isfinite().all():
             raise LiftposeError(f"{where}: {name}: expected finite numbers, found others (the training has diverged)")
+        if name.endswith(".running_var") and (tensor < 0).any():
+            raise LiftposeError(f"{where}: {name}: expected variances, found {float(tensor.min()):g}")
     return weights
 
 

@@ -206,8 +206,22 @@ def test_samples_are_the_generators_poses(make_real: Callable[..., RealPoses], b
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("critic_steps", 0), ("bone_scale", 1.0), ("bone_scale", -0.1), ("learning_rate", 0.0)]
+    ("option", "value", "message"),
+    [
+        ("generator_width", 0, "a number from 1 up, found 0"),
+        ("noise_dim", 0, "a number from 1 up, found 0"),
+        ("motion_critic_2d_width", -1, "a number from 1 up, found -1"),
+        ("critic_steps", 0, "a number from 1 up, found 0"),
+        ("penalty_weight", -10.0, "a number from 0 up, found -10.0"),
+        ("weight_2d", float("nan"), "a number from 0 up, found nan"),
+        ("weight_motion_3d", float("inf"), "a number from 0 up, found inf"),
+        ("learning_rate", float("inf"), "a number above 0, found inf"),
+        ("learning_rate", 0.0, "a number above 0, found 0.0"),
+        ("bone_scale", -0.1, "a share from 0 up and below 1, found -0.1"),
+        ("bone_scale", 1.0, "a share from 0 up and below 1, found 1.0"),
+    ],
 )
-def test_options_out_of_range(option: str, value: float) -> None:
-    with pytest.raises(LiftposeError, match=f"model.augmenter.{option}: expected a .*, found {value}"):
-        dh_aug(**{option: value})
+def test_options_out_of_range(option: str, value: float, message: str) -> None:
+    with pytest.raises(LiftposeError) as caught:
+        DHAug(**{option: value})  # type: ignore[arg-type]
+    assert str(caught.value) == f"model.augmenter.{option}: expected {message}"

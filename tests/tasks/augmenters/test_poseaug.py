@@ -215,8 +215,10 @@ def test_lifters_that_it_cannot_serve(lifter: VideoPose, message: str) -> None:
 
 
 def test_wrong_options() -> None:
-    for option in ("critic_every", "pool_size"):
+    for option in ("generator_width", "critic_2d_width", "critic_every", "pool_size"):
         with pytest.raises(LiftposeError, match=f"model.augmenter.{option}: expected a number from 1 up, found 0"):
             PoseAug(**{option: 0})
+    with pytest.raises(LiftposeError, match=r"model.augmenter.weight_3d: expected a number from 0 up, found nan"):
+        PoseAug(weight_3d=float("nan"))
     with pytest.raises(LiftposeError, match=r"learning_rate: expected a number above 0, found 0.0"):
         PoseAug(learning_rate=0.0)

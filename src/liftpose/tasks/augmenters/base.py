@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from liftpose.models import Lifter
 from liftpose.skeletons import H36M_16, Skeleton
 from liftpose.skeletons.skeleton import join_joints, split_joints
 
-__all__ = ["Augmenter", "FakePoses", "RealPoses", "Step", "in_sight", "sixteen_joints", "view"]
+__all__ = ["Augmenter", "FakePoses", "RealPoses", "Step", "check_from", "in_sight", "sixteen_joints", "view"]
 
 
 class RealPoses(NamedTuple):
@@ -79,9 +80,11 @@ class Augmenter(nn.Module, ABC):
 
     Attributes:
         skeletons: Names of the skeletons that it makes poses for.
+        needs_epochs: Whether it has to know how many epochs the training has.
     """
 
     skeletons: ClassVar[tuple[str, ...]] = ("h36m_16",)
+    needs_epochs: ClassVar[bool] = False
 
     def check(self, lifter: Lifter) -> None:
         """Refuse a lifter that there are no poses for.
@@ -150,6 +153,21 @@ class Augmenter(nn.Module, ABC):
             LiftposeError: This augmentation makes no poses out of nothing.
         """
         raise LiftposeError(f"augmenter: expected one that makes poses out of nothing, found {type(self).__name__}")
+
+
+def check_from(least: int, **options: float) -> None:
+    """Refuse options of an augmentation that are too small, or no numbers.
+
+    Args:
+        least: The smallest number that is allowed.
+        options: Numbers by the name of their option.
+
+    Raises:
+        LiftposeError: A number is smaller, infinite or not a number.
+    """
+    for name, number in options.items():
+        if not least <= number < math.inf:
+            raise LiftposeError(f"model.augmenter.{name}: expected a number from {least} up, found {number}")
 
 
 def in_sight(fakes_world: Tensor, cameras: ScreenCameras, real: RealPoses) -> FakePoses:

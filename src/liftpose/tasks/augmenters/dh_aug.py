@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -13,19 +14,26 @@ from torch.optim import Adam, Optimizer
 from liftpose.data.draws import Draws
 from liftpose.errors import LiftposeError
 from liftpose.geometry import ScreenCameras
-from liftpose.geometry.bones import bone_length_templates, bone_lengths, dress, scale_bones
+from liftpose.geometry.bones import bone_length_templates, bone_lengths, dress
 from liftpose.geometry.joint_angles import ArmColumns
+from liftpose.geometry.random_poses import BoneScales, random_bone_lengths
 from liftpose.losses.adversarial import wgan_critic_loss, wgan_generator_loss
 from liftpose.models import Lifter
 from liftpose.models.dh_aug import DHGenerator
 from liftpose.models.dh_critics import MotionCritic2D, MotionCritic3D, PoseCritic2D, PoseCritic3D
 from liftpose.skeletons import H36M_16, mirror
-from liftpose.tasks.augmenters.base import Augmenter, FakePoses, RealPoses, Step, in_sight, sixteen_joints, view
+from liftpose.tasks.augmenters.base import (
+    Augmenter,
+    FakePoses,
+    RealPoses,
+    Step,
+    check_from,
+    in_sight,
+    sixteen_joints,
+    view,
+)
 
 __all__ = ["DHAug"]
-
-SCALED_BONES = 8
-"""Number of bone lengths that are scaled independently: left and right share one."""
 
 
 class DHAug(Augmenter):
@@ -71,6 +79,9 @@ class DHAug(Augmenter):
         visible: Whether poses that their camera does not see are put where the real person stands
             (:func:`liftpose.tasks.augmenters.in_sight`). As published (false) they are used with a projection that
             means nothing.
+
+    Raises:
+        LiftposeError: An argument is out of range.
     """
 
     skeletons: ClassVar[tuple[str, ...]] = ("h36m_16", "h36m_17")
@@ -91,7 +102,7 @@ class DHAug(Augmenter):
         limits: bool = True,
         global_rotation: bool = True,
         arm_columns: ArmColumns = "intended",
-        bone_scales: Literal["different", "same", "none"] = "different",
+        bone_scales: BoneScales = "different",
         bone_scale: float = 0.2,
         templates: bool = True,
         learning_rate: float = 1e-4,
@@ -109,13 +120,16 @@ class DHAug(Augmenter):
         visible: bool = True,
     ) -> None:
         super().__init__()
-        if critic_steps < 1:
-            raise LiftposeError(f"model.augmenter.critic_steps: expected a number from 1 up, found {critic_steps}")
+        check_from(1, generator_width=generator_width, noise_dim=noise_dim, critic_steps=critic_steps)
+        check_from(1, critic_3d_width=critic_3d_width, critic_2d_width=critic_2d_width)
+        check_from(1, motion_critic_3d_width=motion_critic_3d_width, motion_critic_2d_width=motion_critic_2d_width)
+        check_from(0, penalty_weight=penalty_weight, weight_3d=weight_3d, weight_2d=weight_2d)
+        check_from(0, weight_motion_3d=weight_motion_3d, weight_motion_2d=weight_motion_2d)
         if not 0 <= bone_scale < 1:
             raise LiftposeError(
                 f"model.augmenter.bone_scale: expected a share from 0 up and below 1, found {bone_scale}"
             )
-        if not learning_rate > 0:
+        if not 0 < learning_rate < math.inf:
             raise LiftposeError(f"model.augmenter.learning_rate: expected a number above 0, found {learning_rate}")
         self.widths = (critic_3d_width, critic_2d_width, motion_critic_3d_width, motion_critic_2d_width)
         self.generator_options = {
@@ -128,7 +142,7 @@ class DHAug(Augmenter):
         self.motion_options = {"positions": motion_positions, "differences": motion_differences}
         self.motion_critics_from = motion_critics_from
         self.noise_dim = noise_dim
-        self.bone_scales = bone_scales
+        self.bone_scales: BoneScales = bone_scales
         self.bone_scale = bone_scale
         self.templates = templates
         self.learning_rate = learning_rate
@@ -222,10 +236,7 @@ class DHAug(Augmenter):
 
     def _scaled(self, lengths: Tensor, draws: Draws) -> Tensor:
         """Change bone lengths (B, T, 15) at random, those of a clip alike."""
-        if self.bone_scales == "none":
-            return lengths
-        scales = draws.uniform(1, 1 if self.bone_scales == "same" else SCALED_BONES)
-        return scale_bones(lengths, (self.bone_scale * (2 * scales - 1)).expand(-1, -1, SCALED_BONES))
+        return random_bone_lengths(lengths, draws, scales=self.bone_scales, largest=self.bone_scale)
 
     def _draw_cameras(self, cameras: ScreenCameras, draws: Draws) -> ScreenCameras:
         """Draw a camera for each sample."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
@@ -20,7 +21,7 @@ from liftpose.models import Lifter
 from liftpose.models.dh_critics import PoseCritic2D
 from liftpose.models.fake_pool import FakePool
 from liftpose.models.poseaug import NOISE_DIM, AugmentedPoses, PartCritic3D, PoseAugGenerator, PoseAugNoise, initialize
-from liftpose.tasks.augmenters.base import Augmenter, FakePoses, RealPoses, Step, in_sight
+from liftpose.tasks.augmenters.base import Augmenter, FakePoses, RealPoses, Step, check_from, in_sight
 
 __all__ = ["PoseAug"]
 
@@ -55,6 +56,7 @@ class PoseAug(Augmenter):
     """
 
     skeletons: ClassVar[tuple[str, ...]] = ("h36m_16",)
+    needs_epochs: ClassVar[bool] = True
 
     template_lengths: Tensor
 
@@ -74,10 +76,10 @@ class PoseAug(Augmenter):
         visible: bool = True,
     ) -> None:
         super().__init__()
-        for name, number in (("critic_every", critic_every), ("pool_size", pool_size)):
-            if number < 1:
-                raise LiftposeError(f"model.augmenter.{name}: expected a number from 1 up, found {number}")
-        if not learning_rate > 0:
+        check_from(1, generator_width=generator_width, critic_3d_width=critic_3d_width, critic_2d_width=critic_2d_width)
+        check_from(1, critic_every=critic_every, pool_size=pool_size)
+        check_from(0, weight_3d=weight_3d, weight_2d=weight_2d, weight_modification=weight_modification)
+        if not 0 < learning_rate < math.inf:
             raise LiftposeError(f"model.augmenter.learning_rate: expected a number above 0, found {learning_rate}")
         self.widths = (generator_width, critic_3d_width, critic_2d_width)
         self.feedback_from = feedback_from
