@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from liftpose import models, tasks
@@ -18,7 +19,7 @@ from liftpose.models import RIE, VideoPose
 from liftpose.skeletons import get_skeleton
 
 HERE = Path(__file__).parent
-OVERLAYS = {"synthetic.yaml", "quick.yaml", "cmu.yaml"}
+OVERLAYS = {"synthetic.yaml", "quick.yaml", "cmu.yaml", "cmu_one_person.yaml"}
 CONFIGS = sorted(path.name for path in config_folder().glob("*.yaml") if path.name not in OVERLAYS)
 RIE_CONFIGS = [name for name in CONFIGS if name.startswith("rie_")]
 H36M_CONFIGS = [name for name in CONFIGS if "humaneva" not in name]
@@ -218,6 +219,20 @@ def test_the_overlay_for_motion_capture_runs(
         code, _, err = liftpose(verb, *words, *tiny, *([] if verb == "fit" else ["--ckpt_path=best"]))
         assert code == 0, err
     assert len(list((tmp_path / "run/predictions").iterdir())) == 2 * 16 * 4  # people, takes, cameras
+
+
+def test_the_overlay_for_one_person_of_motion_capture_runs(
+    liftpose: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    SyntheticDataModule(root="data/cmu", dataset="cmu", frames_per_action=20).prepare_data()  # files of that name
+    words = ["--config", "dhaug_videopose.yaml", "--config", "cmu_one_person.yaml", "--data.train_subjects=[P1]"]
+    words += [*sizes("dhaug_videopose.yaml"), "--trainer.default_root_dir=run", "--trainer.check_val_every_n_epoch=1"]
+    for verb in ("fit", "test"):
+        code, _, err = liftpose(verb, *words, *([] if verb == "fit" else ["--ckpt_path=best"]))
+        assert code == 0, err
+    saved = torch.load(tmp_path / "run/checkpoints/best.ckpt", weights_only=True)
+    assert saved["hyper_parameters"]["learning_rate"] == 0.0003
 
 
 def test_overlays_only_change_what_they_say() -> None:

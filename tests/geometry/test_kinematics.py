@@ -197,3 +197,10 @@ def test_wrong_sizes_are_refused_with_both_numbers() -> None:
         forward_kinematics(angles, lengths[:, 1:], rotation, root)
     with pytest.raises(ValueError, match="expected 'intended' or 'random', found 'wide'"):
         joint_limits("wide")
+
+
+def test_a_matrix_is_no_rotation_here() -> None:
+    angles, lengths, _, root = random_inputs(2)
+    matrices = torch.eye(3, dtype=torch.float64).expand(2, 3, 3)
+    with pytest.raises(ValueError, match=r"angles \(2, 33\), .*rotation \(2, 3, 3\).* \(a rotation is three angles\)"):
+        forward_kinematics(angles, lengths, matrices, root)

@@ -192,13 +192,26 @@ def without_critic(state: dict[str, Tensor]) -> None:
         del state[name]
 
 
+def without_bias(state: dict[str, Tensor]) -> None:
+    del state["augmenter.generator.block2.fc1.bias"]
+
+
+def test_critics_make_no_poses(tmp_path: Path) -> None:
+    poses = []
+    for name, change in (("whole", None), ("alone", without_critic)):
+        path = checkpoint(tmp_path / f"{name}.ckpt", change=change)
+        generate_dataset(tmp_path / name, 50, ckpt_path=str(path))
+        poses.append([recording.poses_3d for recording in recordings(tmp_path / name)])
+    assert all(np.array_equal(one, other) for one, other in zip(*poses, strict=True))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (spoil("deconv_out.bias", float("nan")), r"DHAug .*expected finite poses, found others"),
         (far_away, r"DHAug .*expected poses that a camera sees, found 0 of"),
-        (without_critic, r"a.ckpt: expected weights that fit its own DHAug, found: Missing key"),
-        (lambda state: state.clear(), r"a.ckpt: expected weights that fit its own DHAug"),
+        (without_bias, r"a.ckpt: expected weights that fit its own DHAug, found: none of generator.block2.fc1.bias"),
+        (lambda state: state.clear(), r"DHAug, found: none of generator.preprocess.0.weight and of 15 more$"),
     ],
 )
 def test_weights_with_which_nothing_can_be_made(change: Any, message: str, tmp_path: Path) -> None:

@@ -242,7 +242,13 @@ def _kinematics(angles: Tensor, bone_lengths: Tensor, rotation: Tensor, root: Te
     for (name, tensor), size in zip(given.items(), (JOINT_VARIABLES, len(BONES), 3, 3), strict=True):
         if tensor.shape[-1:] != (size,):
             raise ValueError(f"{name}: expected the shape (..., {size}), found {tuple(tensor.shape)}")
-    batch = torch.broadcast_shapes(*(tensor.shape[:-1] for tensor in given.values()))  # type: ignore[no-untyped-call]  # torch
+    leading = [tuple(tensor.shape[:-1]) for tensor in given.values()]
+    try:
+        batch = torch.broadcast_shapes(*leading)  # type: ignore[no-untyped-call]  # torch
+    except RuntimeError as error:
+        found = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in given.items())
+        text = f"expected leading shapes that broadcast, found {found} (a rotation is three angles)"
+        raise ValueError(text) from error
     count = math.prod(batch)
     variables, lengths, rotation, pelvis = (
         _rows(tensor.expand(*batch, tensor.shape[-1]).reshape(count, tensor.shape[-1])) for tensor in given.values()

@@ -109,16 +109,20 @@ def load_generator(path: str | os.PathLike[str]) -> LoadedGenerator:
 
 
 def _load_weights(augmenter: Augmenter, saved: Any, where: str) -> None:
-    """Give the augmentation its weights."""
+    """Give the augmentation the weights of the networks that make poses; critics may be missing."""
     entries = saved.items() if isinstance(saved, Mapping) else ()
-    weights = {name.removeprefix(_PREFIX): value for name, value in entries if str(name).startswith(_PREFIX)}
+    starts = tuple(f"{_PREFIX}{maker}." for maker in augmenter.makers)
+    weights = {name.removeprefix(_PREFIX): value for name, value in entries if str(name).startswith(starts)}
     try:
-        augmenter.load_state_dict(weights)
+        missing, unexpected = augmenter.load_state_dict(weights, strict=False)
+        reason = f"too many: {unexpected[0]}" if unexpected else ""
+        lacking = [name for name in missing if name.partition(".")[0] in augmenter.makers]
+        if lacking:
+            reason = f"none of {lacking[0]} and of {len(lacking) - 1} more"
     except (RuntimeError, AttributeError) as error:
         reason = str(error).partition("\n")[2].strip().split("\n")[0].strip() or str(error)
-        raise LiftposeError(
-            f"{where}: expected weights that fit its own {type(augmenter).__name__}, found: {reason}"
-        ) from error
+    if reason:
+        raise LiftposeError(f"{where}: expected weights that fit its own {type(augmenter).__name__}, found: {reason}")
 
 
 def poses_from_limits() -> LoadedGenerator:

@@ -271,8 +271,6 @@ class AugmentedLiftingTask(LiftingTask):
             nn.utils.clip_grad_norm_(parameters, clip_norm)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        # In mixed precision the copies of the weights are kept to the end of the batch, as they were before the step.
-        torch.clear_autocast_cache()
 
     def on_train_epoch_end(self) -> None:
         """Log the error of the epoch and go on to the next learning rate, if the lifter has been trained.

@@ -81,10 +81,12 @@ class Augmenter(nn.Module, ABC):
     Attributes:
         skeletons: Names of the skeletons that it makes poses for.
         needs_epochs: Whether it has to know how many epochs the training has.
+        makers: Names of the networks that :meth:`sample` needs; the others only train them.
     """
 
     skeletons: ClassVar[tuple[str, ...]] = ("h36m_16",)
     needs_epochs: ClassVar[bool] = False
+    makers: ClassVar[tuple[str, ...]] = ()
 
     def check(self, lifter: Lifter) -> None:
         """Refuse a lifter that there are no poses for.

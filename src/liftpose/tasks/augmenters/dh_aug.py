@@ -85,6 +85,7 @@ class DHAug(Augmenter):
     """
 
     skeletons: ClassVar[tuple[str, ...]] = ("h36m_16", "h36m_17")
+    makers: ClassVar[tuple[str, ...]] = ("generator",)
 
     template_lengths: Tensor
 
