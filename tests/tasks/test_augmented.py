@@ -333,3 +333,27 @@ def test_lenses_matter_to_an_augmentation_only(h36m_root: Path) -> None:
     with pytest.raises(LiftposeError, match=r"data: .*opencv"):
         fit(AugmentedLiftingTask(lifter(), Mirrors()), data, limit_val_batches=0)
     assert fit(AugmentedLiftingTask(lifter(), None), data, limit_val_batches=0).global_step == 3
+
+
+class Far(Mirrors):
+    """Makes windows whose keypoints lie far from all real ones."""
+
+    def augment(self, real: RealPoses, step: Step) -> FakePoses:
+        """Give the real poses with other keypoints."""
+        fakes = super().augment(real, step)
+        return fakes._replace(keypoints_2d=100 + fakes.keypoints_2d)
+
+
+@pytest.mark.parametrize("fake_statistics", [False, True])
+def test_made_up_windows_leave_the_running_statistics_alone(h36m_root: Path, fake_statistics: bool) -> None:
+    trained = {}
+    for name, augmenter in (("real", None), ("far", Far())):
+        torch.manual_seed(3)
+        network = lifter(dropout=0.0)
+        options = {"learning_rate": 1e-30, "fake_statistics": fake_statistics}
+        task = AugmentedLiftingTask(network, augmenter, **options)  # type: ignore[arg-type]
+        fit(task, data_of(h36m_root))
+        assert network.expand_norm.momentum == pytest.approx(0.1)
+        trained[name] = network.expand_norm.running_mean
+    same = torch.allclose(trained["real"], trained["far"], atol=1e-5)
+    assert same is not fake_statistics

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,15 @@ from liftpose.models.branches import BranchNorm
 from liftpose.models.rie_state import require_same_shapes
 from liftpose.skeletons import Skeleton, mirror
 
-__all__ = ["Lifter", "flip_averaged", "following", "join_windows", "predict_windows", "relative_to_root"]
+__all__ = [
+    "Lifter",
+    "flip_averaged",
+    "following",
+    "join_windows",
+    "keep_statistics",
+    "predict_windows",
+    "relative_to_root",
+]
 
 
 class Lifter(nn.Module):
@@ -162,6 +171,24 @@ def join_windows(keypoints_2d: Tensor, follows: Tensor) -> tuple[Tensor, Tensor]
     new = (~follows)[:, None].expand(-1, length).clone()
     new[:, -1] = True
     return keypoints_2d[new], new.sum(1).cumsum(0) - length
+
+
+@contextmanager
+def keep_statistics(network: nn.Module) -> Iterator[None]:
+    """Leave the running statistics of batch normalisation as they are while a network is trained.
+
+    Args:
+        network: The network; within a batch it goes on normalising by that batch.
+    """
+    norms = [module for module in network.modules() if isinstance(getattr(module, "running_mean", None), Tensor)]
+    before = [module.momentum for module in norms]
+    for module in norms:
+        module.momentum = 0.0  # type: ignore[assignment]  # the share of the newest batch
+    try:
+        yield
+    finally:
+        for module, momentum in zip(norms, before, strict=True):
+            module.momentum = momentum
 
 
 def predict_windows(lifter: Lifter, keypoints_2d: Tensor, follows: Tensor | None = None) -> Tensor:

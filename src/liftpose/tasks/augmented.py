@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, ClassVar, Literal, cast
 
 import torch
@@ -17,7 +18,7 @@ from liftpose.data.windows import WindowBatch
 from liftpose.datamodules import IndexBatch, LiftingDataModule
 from liftpose.errors import LiftposeError
 from liftpose.geometry.bones import bone_lengths
-from liftpose.models.lifter import Lifter
+from liftpose.models.lifter import Lifter, keep_statistics
 from liftpose.skeletons import mirror
 from liftpose.tasks.augmenters import Augmenter, RealPoses, Step
 from liftpose.tasks.augmenters.base import sixteen_joints
@@ -51,6 +52,9 @@ class AugmentedLiftingTask(LiftingTask):
             none.
         reversed_time: Whether windows of several frames are also shown backwards, in the same way.
         clip_norm: Largest norm of the lifter's gradients.
+        fake_statistics: Whether made-up windows move the running statistics of the lifter's batch normalisation too.
+            They are for evaluations, in which people are real; the published code evaluates behind a pass over the
+            real windows, which leaves nothing of the others.
         seed: Seed of the random numbers of the augmentation.
         options: Options of :class:`LiftingTask`.
     """
@@ -65,6 +69,7 @@ class AugmentedLiftingTask(LiftingTask):
         mirrored: Views = "steps",
         reversed_time: bool = True,
         clip_norm: float = 1.0,
+        fake_statistics: bool = False,
         seed: int = 1234,
         **options: Any,
     ) -> None:
@@ -83,6 +88,7 @@ class AugmentedLiftingTask(LiftingTask):
         self.mirrored = mirrored
         self.reversed_time = reversed_time
         self.clip_norm = clip_norm
+        self.fake_statistics = fake_statistics
         self.seed = seed
         self._cameras: TrainingCameras | None = None
         self._logged: dict[str, Tensor] = {}
@@ -223,7 +229,8 @@ class AugmentedLiftingTask(LiftingTask):
             for name, value in self._logged.items():
                 self.log(f"train_{name}", value)
             if self.trains_lifter:
-                loss = self._train_lifter(optimizer, fakes.keypoints_2d, fakes.poses_camera)
+                with nullcontext() if self.fake_statistics else keep_statistics(self.lifter):
+                    loss = self._train_lifter(optimizer, fakes.keypoints_2d, fakes.poses_camera)
                 self.log("train_loss_fake", loss)
         if self.trains_lifter:
             loss = self._train_lifter(optimizer, batch.keypoints_2d, self.target(batch), measure=True)
