@@ -187,7 +187,7 @@ def test_files_of_others_are_refused(tmp_path: Path) -> None:
 def test_what_is_imported_can_be_read_again(kind: type[Lifter], tmp_path: Path) -> None:
     weights = weights_of(kind)
     content = {"epoch": 3, "model_pos": weights}
-    assert as_checkpoint(content, "x.tar")["state_dict"].keys() == {f"lifter.{name}" for name in weights}
+    assert as_checkpoint(content, "x.tar", "x.tar")["state_dict"].keys() == {f"lifter.{name}" for name in weights}
     published = published_lifter(content, "x.tar")
     assert published is not None
     model = published.build("x.tar")

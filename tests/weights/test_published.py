@@ -219,8 +219,8 @@ def test_a_network_of_rie_is_built_as_load_rie_does() -> None:
 # --------------------------------------------------------------------------------------------------------- checkpoints
 def test_a_published_file_as_a_checkpoint(public_videopose: Make) -> None:
     own = {"state_dict": {"lifter.weight": torch.zeros(1)}, "epoch": 3}
-    assert as_checkpoint(own, "x.ckpt") is own
-    state = as_checkpoint({"model_pos": public_videopose()}, "x.bin")["state_dict"]
+    assert as_checkpoint(own, "x.ckpt", "x.ckpt") is own
+    state = as_checkpoint({"model_pos": public_videopose()}, "x.bin", "x.bin")["state_dict"]
     assert set(state) == {f"lifter.{name}" for name in VideoPose(filter_widths=(3, 3), channels=6).state_dict()}
 
 

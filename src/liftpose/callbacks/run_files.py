@@ -116,4 +116,4 @@ class CheckpointFiles(TorchCheckpointIO):
         Raises:
             LiftposeError: There is no such file, it is damaged, or it refers to code.
         """
-        return as_checkpoint(read_checkpoint(path), str(path))
+        return as_checkpoint(read_checkpoint(path), str(path), path)

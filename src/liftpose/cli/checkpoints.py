@@ -32,9 +32,9 @@ from liftpose.weights import (
     CONFIG_ENTRY,
     IDENTITY_ENTRY,
     SOURCE_ENTRY,
-    PublishedLifter,
+    PublishedNetwork,
     as_checkpoint,
-    published_lifter,
+    published_network,
     read_checkpoint,
 )
 
@@ -189,7 +189,7 @@ def compare_with_checkpoint(
     """
     checkpoint = read_checkpoint(path)
     where = f"--ckpt_path {path}"
-    published = published_lifter(checkpoint, where)
+    published = published_network(checkpoint, where, path)
     source = checkpoint.get(SOURCE_ENTRY) if published is None else published.system
     if only is None and source is not None:
         raise LiftposeError(
@@ -198,7 +198,7 @@ def compare_with_checkpoint(
         )
     if published is not None:
         _refuse_other_options(where, published, model)
-        return as_checkpoint(checkpoint, where)
+        return as_checkpoint(checkpoint, where, path)
     needed = ("state_dict", "pytorch-lightning_version", *(TRAINING_STATE if only is None else ()))
     missing = [name for name in needed if name not in checkpoint]
     if missing:
@@ -224,23 +224,24 @@ def compare_with_checkpoint(
     return checkpoint
 
 
-def _refuse_other_options(where: str, published: PublishedLifter, model: Mapping[str, Any]) -> None:
+def _refuse_other_options(where: str, published: PublishedNetwork, model: Mapping[str, Any]) -> None:
     """Refuse a file of a public code whose weights contradict the configuration of the network."""
-    lifter = model.get("init_args", {}).get("lifter")
-    class_path = lifter["class_path"] if isinstance(lifter, Mapping) else "none"
+    option = published.argument
+    network = model.get("init_args", {}).get(option)
+    class_path = network["class_path"] if isinstance(network, Mapping) else "none"
     own = f"liftpose.models.{published.kind.__name__}"
     if class_path != own:
         raise LiftposeError(
-            f"{where}: expected the weights of {class_path}, found those of {published.system} (--model.lifter {own}, "
-            "or a configuration that has it)"
+            f"{where}: expected the weights of {class_path}, found those of {published.system} (--model.{option} "
+            f"{own}, or a configuration that has it)"
         )
-    misfits = list(published.misfits(lifter.get("init_args") or {}))
+    misfits = list(published.misfits(network.get("init_args") or {}))
     if misfits:
         named = "; ".join(
-            f"model.lifter.{name} is {_written(value)} in the configuration and {_written(fitting)} in the weights"
+            f"model.{option}.{name} is {_written(value)} in the configuration and {_written(fitting)} in the weights"
             for name, value, fitting in misfits
         )
-        options = " ".join(f"--model.lifter.{name} {_written(fitting)}" for name, _, fitting in misfits)
+        options = " ".join(f"--model.{option}.{name} {_written(fitting)}" for name, _, fitting in misfits)
         raise LiftposeError(
             f"{where}: the configuration and the weights of {published.system} disagree: {named} (what fits: {options})"
         )

@@ -15,7 +15,7 @@ from liftpose.cli.parsing import OneLineParser
 from liftpose.errors import LiftposeError
 
 if TYPE_CHECKING:
-    from liftpose.weights import PublishedLifter
+    from liftpose.weights import PublishedNetwork
 
 __all__ = ["run"]
 
@@ -27,8 +27,11 @@ SYSTEMS = {
     "semgcn": "SemGCN",
     "stgcn": "ST-GCN",
     "poseformer": "PoseFormer",
+    "integral": "IntegralPose",
+    "heatmap": "HeatmapPose",
+    "refiner": "Refiner",
 }
-NOT_TOLD = ("skeleton", "keypoint_skeleton", "causal", "stage", "heads")
+NOT_TOLD = ("skeleton", "keypoint_skeleton", "causal", "stage", "heads", "image_size", "negative_slope")
 """Options of the networks that the shapes of the weights may leave open."""
 
 
@@ -72,6 +75,8 @@ def _parser() -> OneLineParser:
         "--stage", type=int, help="RIE: 2 where the weights are of stage 2, which look like those of 3."
     )
     parser.add_argument("--heads", type=int, help="PoseFormer: number of heads of its attention, 8 in the paper.")
+    parser.add_argument("--image_size", type=list[int], help="IntegralPose and HeatmapPose: width and height, pixels.")
+    parser.add_argument("--negative_slope", type=float, help="Refiner: slope of a leaky ReLU.")
     return parser
 
 
@@ -88,15 +93,16 @@ def _system_and_file(words: Sequence[str]) -> tuple[str | None, Path]:
 
 def _import(system: str | None, file: Path, options: Mapping[str, Any]) -> list[str]:
     """Write the checkpoint and return what there is to say."""
+    from liftpose.models import Lifter
     from liftpose.skeletons import get_skeleton
-    from liftpose.weights import read_published, write_lifter_checkpoint
+    from liftpose.weights import published_network, read_checkpoint, write_lifter_checkpoint, write_network_checkpoint
 
     out = Path(options["out"])
     if out.exists() and file.exists() and out.samefile(file):
         raise LiftposeError(f"--out {out}: expected another file than the one that is read, found the same")
     if out.is_file() and not options["overwrite"]:
         raise LiftposeError(f"--out {out}: expected no such file, found one (--overwrite replaces it)")
-    published = read_published(file)
+    published = published_network(read_checkpoint(file), str(file), file)
     wanted = _one_of(SYSTEMS.values()) if system is None else system
     if published is None or (system is not None and published.system != system):
         found = "a file of another kind" if published is None else f"those of {published.system}"
@@ -108,12 +114,16 @@ def _import(system: str | None, file: Path, options: Mapping[str, Any]) -> list[
             raise LiftposeError(f"--{name}: expected no such option for {published.system}, found {value}")
         if name.endswith("skeleton"):
             get_skeleton(value)  # refuses an unknown name
-    lifter = published.build(str(file), **given)
+    network = published.build(str(file), **given)
     complete = published.complete(given)
-    write_lifter_checkpoint(out, lifter, complete, source=published.system)
-    count = sum(parameter.numel() for parameter in lifter.parameters())
     told = ", ".join(f"{name} {_written(value)}" for name, value in complete.items())
-    lines = [f"{file}: {published.system}, {count:,} parameters, {lifter.receptive_field} frames: {told}"]
+    size = f"{sum(parameter.numel() for parameter in network.parameters()):,} parameters"
+    if isinstance(network, Lifter):
+        size = f"{size}, {network.receptive_field} frames"
+        write_lifter_checkpoint(out, network, complete, source=published.system)
+    else:
+        write_network_checkpoint(out, network, complete, source=published.system)
+    lines = [f"{file}: {published.system}, {size}: {told}"]
     if published.left_out:
         lines.append(f"left out: {', '.join(published.left_out)}")
     lines += [
@@ -123,7 +133,7 @@ def _import(system: str | None, file: Path, options: Mapping[str, Any]) -> list[
     return lines
 
 
-def _matching_options(published: PublishedLifter, options: Mapping[str, Any]) -> str:
+def _matching_options(published: PublishedNetwork, options: Mapping[str, Any]) -> str:
     """Return the shipped configuration that is nearest to a network, with the options that it needs."""
     from liftpose.skeletons import H36M_32, adapter_targets
 
@@ -133,12 +143,13 @@ def _matching_options(published: PublishedLifter, options: Mapping[str, Any]) ->
     for name in installed_configs():
         content = yaml.safe_load((config_folder() / name).read_text(encoding="utf-8"))
         model, data = content.get("model", {}), content.get("data", {})
-        lifter = model.get("init_args", {}).get("lifter", {})
-        if lifter.get("class_path") != own or model.get("class_path") != "liftpose.tasks.LiftingTask":
+        network = model.get("init_args", {}).get(published.argument, {})
+        plain_task = published.argument != "lifter" or model.get("class_path") == "liftpose.tasks.LiftingTask"
+        if network.get("class_path") != own or not plain_task:
             continue
-        had = lifter.get("init_args", {})
+        had = network.get("init_args", {})
         differing = [
-            f"--model.lifter.{key} {_written(value)}"
+            f"--model.{published.argument}.{key} {_written(value)}"
             for key, value in options.items()
             if _written(had.get(key, parameters[key].default)) != _written(value)
         ]

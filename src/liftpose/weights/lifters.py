@@ -1,4 +1,4 @@
-"""Weights of lifters, whoever has written the file."""
+"""Weights of networks, lifters above all, whoever has written the file."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from liftpose.errors import LiftposeError
 from liftpose.formats.atomic import write_atomically
 from liftpose.models import Lifter
+from liftpose.weights.public_files import published_network
 from liftpose.weights.published import published_lifter
 from liftpose.weights.torch_files import read_checkpoint
 
@@ -26,6 +27,7 @@ __all__ = [
     "lifter_weights_of",
     "read_lifter_weights",
     "write_lifter_checkpoint",
+    "write_network_checkpoint",
 ]
 
 PREFIX = "lifter."  # the name of the network in a task
@@ -102,12 +104,13 @@ def lifter_weights_of(content: Mapping[str, Any], where: str) -> LifterWeights:
     return LifterWeights(weights, identity)
 
 
-def as_checkpoint(content: dict[str, Any], where: str) -> dict[str, Any]:
+def as_checkpoint(content: dict[str, Any], where: str, path: str | os.PathLike[str]) -> dict[str, Any]:
     """Import the contents of a public code's file; those of a checkpoint of liftpose stay as they are.
 
     Args:
         content: What :func:`liftpose.weights.read_checkpoint` gives.
         where: What it was read from, for messages.
+        path: The file, beside which there may be another that belongs to it.
 
     Returns:
         What a checkpoint of liftpose would hold for an evaluation with these weights.
@@ -115,11 +118,11 @@ def as_checkpoint(content: dict[str, Any], where: str) -> dict[str, Any]:
     Raises:
         LiftposeError: It is a public code's file, and its weights are not whole.
     """
-    published = published_lifter(content, where)
+    published = published_network(content, where, path)
     if published is None:
         return content
     return {
-        "state_dict": {f"{PREFIX}{name}": tensor for name, tensor in published.state_dict.items()},
+        "state_dict": {f"{published.argument}.{name}": tensor for name, tensor in published.state_dict.items()},
         _LIGHTNING: version("pytorch-lightning"),
         SOURCE_ENTRY: published.system,
     }
@@ -141,18 +144,46 @@ def write_lifter_checkpoint(
     Raises:
         LiftposeError: The file cannot be written.
     """
-    kind = type(lifter)
-    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
     content = {
-        "state_dict": {f"{PREFIX}{name}": tensor for name, tensor in lifter.state_dict().items()},
-        "hyper_parameters": {
-            "_class_path": TASK,
-            "lifter": {"class_path": f"liftpose.models.{kind.__name__}", "init_args": plain},
-        },
+        **_description(lifter, "lifter", options, source),
         IDENTITY_ENTRY: lifter.identity,
+    }
+    content["hyper_parameters"]["_class_path"] = TASK
+    _write(path, content)
+
+
+def write_network_checkpoint(
+    path: str | os.PathLike[str], network: nn.Module, options: Mapping[str, Any], *, source: str
+) -> None:
+    """Write a network that is no lifter as a checkpoint for evaluation, and to start trainings from.
+
+    It has no state of a training, so that no training can go on with it.
+
+    Args:
+        path: The file to write.
+        network: The network, of a class in ``liftpose.models``.
+        options: Options of its class, by which it can be built again: plain values.
+        source: What file its weights come from.
+
+    Raises:
+        LiftposeError: The file cannot be written.
+    """
+    _write(path, _description(network, "network", options, source))
+
+
+def _description(network: nn.Module, argument: str, options: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Return what every checkpoint without a training holds."""
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
+    class_path = f"liftpose.models.{type(network).__name__}"
+    return {
+        "state_dict": {f"{argument}.{name}": tensor for name, tensor in network.state_dict().items()},
+        "hyper_parameters": {argument: {"class_path": class_path, "init_args": plain}},
         SOURCE_ENTRY: source,
         _LIGHTNING: version("pytorch-lightning"),
     }
+
+
+def _write(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(content, buffer)
     with write_atomically(path) as beside, beside.open("wb") as file:

@@ -15,6 +15,7 @@ from liftpose.models.videopose import describe_videopose
 from liftpose.skeletons import PARTS, SKELETONS, Skeleton
 from liftpose.weights.dh_aug import poseformer, semgcn, simple_baseline, stgcn
 from liftpose.weights.published_lifter import PublishedLifter, plain, skeletons_of, skeletons_of_size
+from liftpose.weights.refiner import is_refiner
 from liftpose.weights.rie import rie_state_dict_from_public
 from liftpose.weights.torch_files import PREFIX, read_checkpoint
 from liftpose.weights.videopose import videopose_state_dict_from_public
@@ -109,6 +110,8 @@ def published_lifter(content: Mapping[str, Any], where: str) -> PublishedLifter 
     Raises:
         LiftposeError: The weights are not whole, are those of another network, or are for joints of no known skeleton.
     """
+    if is_refiner(content):  # which begins as SimpleBaseline does
+        return None
     for entry in _ENTRIES:
         weights = content.get(entry)
         if not isinstance(weights, Mapping):

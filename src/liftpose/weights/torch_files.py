@@ -21,12 +21,16 @@ __all__ = ["PREFIX", "Inert", "public_weights", "read_checkpoint"]
 PREFIX = "module."
 """What torch.nn.DataParallel, in which the published scripts train, puts before the names of weights."""
 
-# What pickles of a numpy.random.RandomState refer to. numpy 2 moved `core` to `_core`, and before 1.17 the constructor
-# was `numpy.random.__RandomState_ctor`.
-_RANDOM_STATE_NAMES = (
+# What pickles of a numpy.random.RandomState and of a number refer to. numpy 2 moved `core` to `_core`, and before 1.17
+# the constructor was `numpy.random.__RandomState_ctor`.
+_NUMPY_NAMES = (
     "numpy.core.multiarray._reconstruct",
     "numpy._core.multiarray._reconstruct",
+    "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray.scalar",
     "numpy.dtype",
+    "numpy.dtypes.Float32DType",
+    "numpy.dtypes.Float64DType",
     "numpy.dtypes.UInt32DType",
     "numpy.ndarray",
     "numpy.random.RandomState",
@@ -43,7 +47,7 @@ _MAX_RATIO = 4
 
 
 class Inert:
-    """Stands where a file holds the state of a numpy random generator, and forgets it."""
+    """Stands where a file holds the state of a numpy random generator or a numpy number, and forgets it."""
 
     def __init__(self, *_: Any) -> None:
         """Accept whatever the pickled object was made from."""
@@ -55,8 +59,9 @@ class Inert:
 def read_checkpoint(path: str | PathLike[str]) -> dict[str, Any]:
     """Read a checkpoint without running anything that the file may contain.
 
-    Tensors, plain Python values and containers of them are read. The numpy random generator that published checkpoints
-    carry is replaced by an :class:`Inert` object; everything else is refused.
+    Tensors, plain Python values and containers of them are read. The numpy random generator and the numpy
+    numbers (an error, a score) that published checkpoints carry are replaced by :class:`Inert` objects; everything else
+    is refused.
 
     Args:
         path: A file written by ``torch.save``.
@@ -67,7 +72,7 @@ def read_checkpoint(path: str | PathLike[str]) -> dict[str, Any]:
     Raises:
         LiftposeError: There is no such file, it is damaged, it is no checkpoint, or it refers to code.
     """
-    stand_ins: list[Any] = [(Inert, name) for name in _RANDOM_STATE_NAMES]
+    stand_ins: list[Any] = [(Inert, name) for name in _NUMPY_NAMES]
     try:
         file = Path(path).open("rb")
     except OSError as error:
