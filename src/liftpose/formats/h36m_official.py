@@ -21,7 +21,7 @@ from liftpose.formats.matlab import read_matlab
 from liftpose.formats.optional import import_optional
 from liftpose.geometry import H36M_CAMERA_SUBJECTS
 
-__all__ = ["H36M_ACTIONS", "OFFICIAL_H36M", "read_official_h36m"]
+__all__ = ["H36M_ACTIONS", "OFFICIAL_H36M", "field_action", "read_official_h36m"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -144,7 +144,7 @@ def _find(kind: str, source: _Source, path: Path, opened: Callable[[Path], Archi
     for file, member in _files(source, path, opened):
         match = pattern.fullmatch(file.as_posix() if member is None else member)
         if match and match[1] in H36M_CAMERA_SUBJECTS:
-            found.setdefault(match[1], []).append(_Clip(_canonical(match[2]), file, member))
+            found.setdefault(match[1], []).append(_Clip(field_action(match[2]), file, member))
     if not found:
         raise LiftposeError(f"{path}: expected {_expected(source)}, found {_instead(kind, source, path)}")
     for subject in H36M_CAMERA_SUBJECTS:
@@ -180,7 +180,8 @@ def _root(source: _Source, path: Path) -> Path:
     return path
 
 
-def _canonical(name: str) -> str:
+def field_action(name: str) -> str:
+    """Return the field's name of a take: the official files call two actions otherwise (``TakingPhoto 1``)."""
     for official, usual in _OFFICIAL_NAMES.items():
         name = name.replace(official, usual)
     return name

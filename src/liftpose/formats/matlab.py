@@ -18,20 +18,22 @@ _HDF5_START = b"\x89HDF\r\n\x1a\n"
 _VERSION_5 = {b"\x00\x01IM", b"\x01\x00MI"}  # the last bytes of the header, in either order of bytes
 
 
-def read_matlab(path: str | os.PathLike[str], names: Sequence[str]) -> dict[str, Any]:
+def read_matlab(path: str | os.PathLike[str], names: Sequence[str], *, structures: bool = False) -> dict[str, Any]:
     """Read variables of a MATLAB file, of version 5, 6, 7 or 7.3.
 
-    Nothing in the file is run: objects, function handles and structures are refused, and so are HDF5 files that point
-    to other files. Version 7.3, which is HDF5, needs the package h5py.
+    Nothing in the file is run: objects and function handles are refused, and so are HDF5 files that point to other
+    files. Version 7.3, which is HDF5, needs the package h5py.
 
     Args:
         path: The file.
         names: Variables to read.
+        structures: Whether structures are read, which only files up to version 7 can hold here; they are refused
+            otherwise.
 
     Returns:
         Name -> value. Numbers are arrays with at least two dimensions in MATLAB's order of indices and of the type that
         the variable has in MATLAB, logicals are 0 and 1 (uint8); text of one row is a string; a cell array is an object
-        array of such values in its shape.
+        array of such values in its shape, and an array of structures one of dictionaries, name of the field -> value.
 
     Raises:
         LiftposeError: There is no such file, it is not a MATLAB file, it is of another version, cut or damaged, it
@@ -39,7 +41,7 @@ def read_matlab(path: str | os.PathLike[str], names: Sequence[str]) -> dict[str,
             installed.
     """
     with ExitStack() as stack:
-        file = _open(path, stack)
+        file = _open(path, stack, structures)
         present = file.names()
         missing = [name for name in names if name not in present]
         if missing:
@@ -66,7 +68,7 @@ def matlab_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
         return _open(path, stack).names()
 
 
-def _open(path: str | os.PathLike[str], stack: ExitStack) -> Matlab5 | MatlabHdf5:
+def _open(path: str | os.PathLike[str], stack: ExitStack, structures: bool = False) -> Matlab5 | MatlabHdf5:
     """Open a file as the version that its first bytes say."""
     try:
         stream = stack.enter_context(Path(path).open("rb"))
@@ -82,7 +84,7 @@ def _open(path: str | os.PathLike[str], stack: ExitStack) -> Matlab5 | MatlabHdf
             f"{path}: expected a MATLAB file, found: {(error.strerror or str(error)).lower()}"
         ) from error
     if start[124:] in _VERSION_5:
-        return Matlab5(path, stream)
+        return Matlab5(path, stream, structures)
     raise LiftposeError(f"{path}: expected a MATLAB file of version 5 to 7.3, found {_describe(start)}")
 
 

@@ -15,7 +15,7 @@ import math
 import pickle
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import IO, Any, ClassVar
 
@@ -48,6 +48,8 @@ class _Dtype:
 
 class _Array:
     """What a pickle says about an array, checked."""
+
+    __slots__ = ("_data", "_dtype", "_fortran", "_shape")  # annotations of pictures have millions of small arrays
 
     def __init__(self) -> None:
         self._shape: tuple[int, ...] = (0,)
@@ -122,6 +124,26 @@ def _no_bytes() -> bytes:
     return b""
 
 
+class _Record:
+    """What a pickle says about an object of a class that is read as its attributes."""
+
+    def __init__(self) -> None:
+        self.attributes: dict[str, Any] = {}
+
+    def __setstate__(self, state: Any) -> None:
+        """Take over the attributes."""
+        if not isinstance(state, dict):
+            raise pickle.UnpicklingError("a record without attributes")
+        self.attributes = state
+
+
+def _new_record(what: Any, base: Any, state: Any) -> _Record:
+    """Stand-in for the function by which pickle protocols 0 and 1 make an object still to be filled."""
+    if what is not _RECORD or base is not _OBJECT or state is not None:
+        raise pickle.UnpicklingError("an object of an unknown kind")
+    return _Record()
+
+
 def _checked_dtype(dtype: Any) -> np.dtype[Any]:
     if not isinstance(dtype, _Dtype):
         raise pickle.UnpicklingError("something else where a dtype belongs")
@@ -157,6 +179,14 @@ _NAMES: dict[tuple[str, str], Any] = {
     ("builtins", "bytes"): _Function(_no_bytes),
     ("__builtin__", "bytes"): _Function(_no_bytes),
 }
+_RECORD = _Function(_Record)
+_OBJECT = _Function(_no_bytes)  # the class of all objects, of which records of protocols 0 and 1 say that they are some
+_RECORD_NAMES: dict[tuple[str, str], Any] = {
+    ("copyreg", "_reconstructor"): _Function(_new_record),
+    ("copy_reg", "_reconstructor"): _Function(_new_record),
+    ("builtins", "object"): _OBJECT,
+    ("__builtin__", "object"): _OBJECT,
+}
 for _core in ("numpy.core", "numpy._core"):  # the names of numpy 1 and numpy 2
     _NAMES[f"{_core}.multiarray", "_reconstruct"] = _Function(_reconstruct)
     _NAMES[f"{_core}.multiarray", "scalar"] = _Function(_scalar)
@@ -168,6 +198,10 @@ for _core in ("numpy.core", "numpy._core"):  # the names of numpy 1 and numpy 2
 class _RestrictedUnpickler(pickle._Unpickler):
     dispatch: ClassVar[dict[int, Callable[..., None]]] = dict(pickle._Unpickler.dispatch)
 
+    def __init__(self, stream: IO[bytes], records: Collection[tuple[str, str]]) -> None:
+        super().__init__(stream, encoding="latin1")
+        self._names = _NAMES | dict.fromkeys(records, _RECORD) | (_RECORD_NAMES if records else {})
+
     def _load_bytearray8(self) -> None:
         """Read the bytes that are there; Python's own first allocates and clears as many as are claimed."""
         (size,) = struct.unpack("<Q", self.read(8))  # type: ignore[attr-defined]
@@ -175,19 +209,30 @@ class _RestrictedUnpickler(pickle._Unpickler):
 
     dispatch[pickle.BYTEARRAY8[0]] = _load_bytearray8
 
+    def _load_newobj(self) -> None:
+        """Make a record, the only objects made so; Python's own calls ``__new__`` of whatever is there."""
+        arguments, what = self.stack.pop(), self.stack.pop()  # type: ignore[attr-defined]
+        if what is not _RECORD or arguments != ():
+            raise pickle.UnpicklingError("an object of an unknown kind")
+        self.append(_Record())  # type: ignore[attr-defined]
+
+    dispatch[pickle.NEWOBJ[0]] = _load_newobj
+
     def find_class(self, module: str, name: str) -> Any:
         """Return the stand-in for a name, or refuse it."""
         try:
-            return _NAMES[module, name]
+            return self._names[module, name]
         except KeyError:
             raise pickle.UnpicklingError(f"the name {module}.{name}, which could run anything") from None
 
 
-def load_pickled(stream: IO[bytes]) -> Any:
+def load_pickled(stream: IO[bytes], records: Collection[tuple[str, str]] = ()) -> Any:
     """Read a pickled value of numpy arrays and scalars, dictionaries, lists, tuples, strings, numbers and None.
 
     Args:
         stream: Positioned at the start of the pickle.
+        records: Classes by module and name, objects of which become dictionaries of their attributes. Nothing of the
+            classes is looked for, imported or run.
 
     Returns:
         The value. Arrays are writable and own their memory.
@@ -198,7 +243,7 @@ def load_pickled(stream: IO[bytes]) -> Any:
     """
     try:
         start = stream.tell()
-        value = _RestrictedUnpickler(stream, encoding="latin1").load()
+        value = _RestrictedUnpickler(stream, records).load()
         return _plain(value, {}, 0, _Budget(stream.tell() - start))
     except (pickle.UnpicklingError, MemoryError):
         raise
@@ -235,6 +280,8 @@ def _plain(value: Any, done: dict[int, Any], depth: int, budget: _Budget) -> Any
     if isinstance(value, _Array):
         budget.spend(value.size)
         result = value.build(inner)
+    elif isinstance(value, _Record):
+        result = inner(value.attributes)
     elif isinstance(value, dict):
         result = {inner(key): inner(child) for key, child in value.items()}
     elif isinstance(value, list):
