@@ -12,7 +12,23 @@ from torch import Tensor
 from liftpose.metrics import functional
 from liftpose.metrics.labelled import LabelledErrors, order_frames
 
-__all__ = ["EvaluationResult", "PoseEvaluation", "RecordingScore", "Score", "pool_scores"]
+__all__ = ["EvaluationResult", "FurtherScore", "PoseEvaluation", "RecordingScore", "Score", "pool_scores"]
+
+
+class FurtherScore(NamedTuple):
+    """One more metric of a set of poses, which not every evaluation has.
+
+    Args:
+        name: Its name in a table.
+        unit: "m" or "%".
+        value: Its mean over the poses; NaN over none.
+        poses: Number of poses behind it.
+    """
+
+    name: str
+    unit: str
+    value: float
+    poses: int
 
 
 class Score(NamedTuple):
@@ -31,6 +47,7 @@ class Score(NamedTuple):
         pck_with_root: Per cent, 3D PCK at 150 mm of all joints, as DH-AUG and PoseAug publish it.
         auc_with_root: Per cent, the AUC of the same joints.
         joint_errors: Metres, the mean position error of each joint; empty when there are no poses.
+        further: More metrics, the same in all scores of an evaluation; empty when there are no poses.
 
     A mean over nothing is NaN.
     """
@@ -47,6 +64,7 @@ class Score(NamedTuple):
     pck_with_root: float
     auc_with_root: float
     joint_errors: tuple[float, ...]
+    further: tuple[FurtherScore, ...] = ()
 
 
 class RecordingScore(NamedTuple):
@@ -77,9 +95,11 @@ class EvaluationResult(NamedTuple):
 
     Args:
         recordings: The scores; recordings that got no pose have ``frames`` 0.
+        joint_names: Names of the joints behind ``joint_errors``; empty where they were not told.
     """
 
     recordings: tuple[RecordingScore, ...]
+    joint_names: tuple[str, ...] = ()
 
     @property
     def overall(self) -> Score:
@@ -126,6 +146,13 @@ def pool_scores(scores: Iterable[Score]) -> Score:
         auc_with_root=_mean((score.auc_with_root for score in filled), frames),
         joint_errors=tuple(
             _mean(errors, frames) for errors in zip(*(score.joint_errors for score in filled), strict=True)
+        ),
+        further=tuple(
+            same[0]._replace(
+                value=_mean((one.value for one in same), [one.poses for one in same]),
+                poses=sum(one.poses for one in same),
+            )
+            for same in zip(*(score.further for score in filled), strict=True)
         ),
     )
 
@@ -210,13 +237,13 @@ class PoseEvaluation(LabelledErrors):
         counts = sequence[order].bincount(minlength=len(self.recordings)).tolist()
         return EvaluationResult(
             tuple(
-                RecordingScore(*identity, self._score(errors[rows], p_mpjpe[rows], n_mpjpe[rows], frame[rows]))
+                RecordingScore(*identity, self._score(rows, errors[rows], p_mpjpe[rows], n_mpjpe[rows], frame[rows]))
                 for identity, rows in zip(self.recordings, torch.split(order, counts), strict=True)
             )
         )
 
-    def _score(self, errors: Tensor, p_mpjpe: Tensor, n_mpjpe: Tensor, frame: Tensor) -> Score:
-        """Score of one recording from (T, J, 3), (T,), (T,) and (T,) ascending frame numbers."""
+    def _score(self, rows: Tensor, errors: Tensor, p_mpjpe: Tensor, n_mpjpe: Tensor, frame: Tensor) -> Score:
+        """Score of one recording: (T,) its rows of the columns, (T, J, 3), (T,), (T,), (T,) ascending frame numbers."""
         errors, p_mpjpe = errors.double(), p_mpjpe.double()
         distances = errors.norm(dim=-1)
         moving = torch.cat((distances[:, : self.root], distances[:, self.root + 1 :]), dim=1)

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from liftpose.metrics.evaluation import EvaluationResult, RecordingScore, Score, pool_scores
 
-__all__ = ["Table", "TableRow", "action_table", "action_tables_by_subject", "subject_table"]
+__all__ = ["Table", "TableRow", "action_table", "action_tables_by_subject", "joint_table", "subject_table"]
 
+# Name and unit of a column, the field of a score that it shows, and its factor.
 _COLUMNS = (
-    ("MPJPE", "mm"),
-    ("P-MPJPE", "mm"),
-    ("N-MPJPE", "mm"),
-    ("MPJVE", "mm"),
-    ("PCK@150 no root", "%"),
-    ("AUC no root", "%"),
-    ("PCK@150 with root", "%"),
-    ("AUC with root", "%"),
+    ("MPJPE", "mm", "mpjpe", 1000),
+    ("P-MPJPE", "mm", "p_mpjpe", 1000),
+    ("N-MPJPE", "mm", "n_mpjpe", 1000),
+    ("MPJVE", "mm", "mpjve", 1000),
+    ("PCK@150 no root", "%", "pck_no_root", 1),
+    ("AUC no root", "%", "auc_no_root", 1),
+    ("PCK@150 with root", "%", "pck_with_root", 1),
+    ("AUC with root", "%", "auc_with_root", 1),
 )
 
 
@@ -80,6 +81,29 @@ class Table:
 
         lines = [line(header), line(qualifiers), line(units), rule, *map(line, body), rule, *map(line, means)]
         return "\n".join((self.title, *lines, *self.notes))
+
+    def pick(self, columns: Iterable[str], title: str = "") -> Table:
+        """Return the same table with some of its columns.
+
+        Args:
+            columns: Their names, in the order in which they are wanted.
+            title: Its title; empty for that of this table.
+        """
+        names = [name for name, _ in self.columns]
+        chosen = [names.index(name) for name in columns]
+
+        def cut(row: TableRow) -> TableRow:
+            return replace(row, values=tuple(row.values[place] for place in chosen))
+
+        return replace(
+            self,
+            title=title or self.title,
+            columns=tuple(self.columns[place] for place in chosen),
+            rows=tuple(map(cut, self.rows)),
+            mean_over_groups=cut(self.mean_over_groups),
+            mean_over_recordings=cut(self.mean_over_recordings),
+            mean_over_frames=cut(self.mean_over_frames),
+        )
 
     def to_csv_rows(self) -> list[list[str]]:
         """The table as rows of a CSV file, the header first: full precision, empty where there is no number."""
@@ -182,6 +206,29 @@ def subject_table(result: EvaluationResult, title: str = "") -> Table:
     return _table(result.recordings, lambda recording: recording.subject, "subject", _title(title, "all actions"))
 
 
+def joint_table(names: Sequence[str], errors: Sequence[float]) -> str:
+    """Write the mean error of every joint as aligned text, several joints in a line.
+
+    Args:
+        names: Names of the joints.
+        errors: Metres, the mean position error of each.
+
+    Returns:
+        Lines of up to about 100 characters, in mm, without a line break at the end.
+
+    Example:
+        >>> print(joint_table(["pelvis", "head"], [0.0, 0.0712]))
+        MPJPE of each joint, mm
+        pelvis   0.0  head    71.2
+    """
+    numbers = ["-" if math.isnan(error) else f"{1000 * error:.1f}" for error in errors]
+    width, figures = max(map(len, names)), max(map(len, numbers))
+    cells = [f"{name.ljust(width)}  {number.rjust(figures)}" for name, number in zip(names, numbers, strict=True)]
+    across = max(1, 102 // (width + figures + 4))
+    lines = ["  ".join(cells[first : first + across]) for first in range(0, len(cells), across)]
+    return "\n".join(("MPJPE of each joint, mm", *lines))
+
+
 def _title(*parts: str) -> str:
     return ": ".join(filter(None, parts))
 
@@ -198,9 +245,11 @@ def _table(recordings: Sequence[RecordingScore], key: Callable[[RecordingScore],
     groups: dict[str, list[Score]] = {}
     for recording in _filled(recordings):
         groups.setdefault(key(recording), []).append(recording.score)
-    rows = tuple(_row(name, pool_scores(scores)) for name, scores in groups.items())
     every = [score for scores in groups.values() for score in scores]
     overall = pool_scores(every)
+    further = [(score.name, "mm" if score.unit == "m" else score.unit) for score in overall.further]
+    columns = [(name, unit) for name, unit, field, _ in _COLUMNS if _shown(field, further)]
+    rows = tuple(_row(name, pool_scores(scores)) for name, scores in groups.items())
     notes = []
     if overall.degenerate:
         notes.append(
@@ -210,25 +259,30 @@ def _table(recordings: Sequence[RecordingScore], key: Callable[[RecordingScore],
     return Table(
         title=title,
         group=group,
-        columns=_COLUMNS,
+        columns=(*columns, *further),
         rows=rows,
-        mean_over_groups=_mean_row(f"mean over {group}s", rows, overall.frames),
-        mean_over_recordings=_mean_row("mean over recordings", [_row("", score) for score in every], overall.frames),
+        mean_over_groups=_mean_row(f"mean over {group}s", rows, overall),
+        mean_over_recordings=_mean_row("mean over recordings", [_row("", score) for score in every], overall),
         mean_over_frames=_row("mean over frames", overall),
         notes=tuple(notes),
     )
 
 
-def _mean_row(name: str, rows: Sequence[TableRow], frames: int) -> TableRow:
+def _shown(field: str, further: Sequence[object]) -> bool:
+    """Whether a table has a column: pictures, whose scores have further ones, are no motion with velocities."""
+    return not (further and field == "mpjve")
+
+
+def _mean_row(name: str, rows: Sequence[TableRow], overall: Score) -> TableRow:
     """The unweighted mean of some rows; NaN where one of them has no number: it is not made up."""
-    columns = zip(*(row.values for row in rows), strict=True) if rows else ((math.nan,) for _ in _COLUMNS)
-    return TableRow(name, tuple(math.fsum(column) / len(column) for column in columns), frames)
+    columns = zip(*(row.values for row in rows or [_row("", overall)]), strict=True)
+    return TableRow(name, tuple(math.fsum(column) / len(column) for column in columns), overall.frames)
 
 
 def _row(name: str, score: Score) -> TableRow:
-    lengths = (score.mpjpe, score.p_mpjpe, score.n_mpjpe, score.mpjve)
-    shares = (score.pck_no_root, score.auc_no_root, score.pck_with_root, score.auc_with_root)
-    return TableRow(name, (*(1000 * metres for metres in lengths), *shares), score.frames)
+    values = [factor * getattr(score, field) for _, _, field, factor in _COLUMNS if _shown(field, score.further)]
+    values += [(1000 if one.unit == "m" else 1) * one.value for one in score.further]
+    return TableRow(name, tuple(values), score.frames)
 
 
 def _text_cells(row: TableRow) -> list[str]:
