@@ -30,7 +30,10 @@ KINDS = {
     "3dhp": Kind("liftpose.cli.data.mpi_inf_3dhp", "MPI-INF-3DHP from its official or SPIN's annotations."),
     "detections": Kind("liftpose.cli.data.detections", "Keypoints from the files of a detector, one per video."),
     "mocap": Kind("liftpose.cli.data.mocap", "Motion capture (BVH, ASF/AMC), seen by four virtual cameras."),
+    "epipolar-labels": Kind("liftpose.cli.data.epipolar_labels", "3D labels of pictures from several views of them."),
     "generate": Kind("liftpose.cli.data.generate", "Poses that a trained generator or joint limits make."),
+    "h36m-images": Kind("liftpose.cli.data.h36m_images", "Human3.6M as pictures with annotations."),
+    "mpii": Kind("liftpose.cli.data.mpii", "MPII Human Pose from its official release."),
     "check": Kind("liftpose.cli.data.check", "What the files of a folder are, and what is wrong with them."),
 }
 
