@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import runpy
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import hypothesis
 import numpy as np
@@ -43,6 +44,27 @@ def reference() -> Path:
     if not folder:
         pytest.skip("LIFTPOSE_REFERENCE is not set: the reference data are not part of the repository")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def make_scene() -> Callable[..., Any]:
+    """Make people who stand about and cameras around them; see ``tests/benchmarks/rig_work.py``."""
+    names = runpy.run_path(str(Path(__file__).parent / "benchmarks" / "rig_work.py"))
+    function: Callable[..., Any] = names["make_scene"]
+    return function
+
+
+@pytest.fixture(scope="session")
+def painted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a few pictures of synthetic people as MPII (``mpii``) and Human3.6M (``h36m``) have them."""
+    from liftpose.datamodules import SyntheticH36MImagesDataModule, SyntheticMPIIDataModule
+
+    root = tmp_path_factory.mktemp("painted")
+    mpii = {"train_pictures": 12, "valid_pictures": 6, "picture_size": 64}
+    h36m = {"train_moments": 13, "validation_moments": 2, "test_moments": 2, "picture_size": 64}
+    SyntheticMPIIDataModule(root=str(root / "mpii"), **mpii, num_workers=0).prepare_data()
+    SyntheticH36MImagesDataModule(root=str(root / "h36m"), **h36m, num_workers=0).prepare_data()
+    return root
 
 
 class Answer(NamedTuple):

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import torch
+
+from liftpose.formats.h36m_images import annotation_file, read_image_set, write_image_set
 
 HERE = Path(__file__).parent
 TWO = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.accelerator", "cpu"]
@@ -129,6 +134,41 @@ def test_the_gradients_of_all_networks_are_those_of_one_process(runs: Runs) -> N
             torch.testing.assert_close(theirs["state"][number]["exp_avg"], moments["exp_avg"], rtol=1e-9, atol=1e-9)
     for name, value in alone["state_dict"].items():
         torch.testing.assert_close(together["state_dict"][name], value, rtol=1e-9, atol=1e-12)
+
+
+PICTURES = """
+model:
+  class_path: liftpose.tasks.IntegralPoseTask
+  init_args: {network: {class_path: watched.PlainIntegral}, warmup_steps: 2, loss: l1}
+data: {class_path: liftpose.datamodules.H36MImagesDataModule, init_args: {root: pictures, num_workers: 0}}
+"""
+
+
+def test_labels_weigh_the_same_where_processes_have_unlike_weights(tmp_path: Path, painted: Path) -> None:
+    place = Runs(tmp_path)
+    shutil.copytree(painted / "h36m", tmp_path / "pictures")
+    train = annotation_file(tmp_path / "pictures", "train")
+    images = read_image_set(train, tmp_path / "pictures")
+    visible = np.random.default_rng(0).choice([0, 0.2, 1], images.visible.shape).astype(np.float32)
+    visible[::3] = 0  # whole poses that nobody knows
+    visible[::3, :2] = 1
+    write_image_set(train, replace(images, visible=visible))
+    (tmp_path / "pictures.yaml").write_text(PICTURES)
+    fit = ["fit", "--config", "pictures.yaml", "--trainer.precision", "64-true", "--trainer.max_epochs", "1"]
+    fit += ["--data.batch_size", "5", "--logging.wandb", "disabled", "--trainer.enable_progress_bar", "false"]
+    fit += ["--trainer.limit_train_batches", "3", "--trainer.limit_val_batches", "1"]
+    place.command(*fit, "--trainer.default_root_dir", "one")
+    place.command(*fit, "--trainer.default_root_dir", "two", *TWO)
+    alone, together = place.checkpoint("one"), place.checkpoint("two")
+    (mine,), (theirs,) = alone["optimizer_states"], together["optimizer_states"]
+    for number, moments in mine["state"].items():
+        scale = float(moments["exp_avg"].abs().max())
+        torch.testing.assert_close(
+            theirs["state"][number]["exp_avg"], moments["exp_avg"], rtol=1e-4, atol=1e-5 * scale + 1e-12
+        )
+    assert max(float(moments["exp_avg"].abs().max()) for moments in mine["state"].values()) > 1e-4
+    score = alone["callbacks"]["RunCheckpoints"]["best_score"]
+    assert together["callbacks"]["RunCheckpoints"]["best_score"] == pytest.approx(score, rel=1e-5)
 
 
 def flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from liftpose.data.windows import WindowBatch
-from liftpose.models import Lifter
+from liftpose.models import IntegralPose, Lifter
 from liftpose.skeletons import get_skeleton
 from liftpose.tasks import LiftingTask
 
-__all__ = ["LinearNetwork", "WatchedTask"]
+__all__ = ["LinearNetwork", "PlainIntegral", "WatchedTask"]
 
 
 class LinearNetwork(Lifter):
@@ -48,3 +49,15 @@ class WatchedTask(LiftingTask):
         """Write what was seen."""
         folder = Path(self.trainer.default_root_dir)
         (folder / f"seen{self.global_rank}.json").write_text(json.dumps(self.seen))
+
+
+class PlainIntegral(IntegralPose):
+    """A small network of pictures whose batch normalisation has fixed statistics, so that shares do not matter."""
+
+    def __init__(self, skeleton: str = "h36m_17") -> None:
+        super().__init__(skeleton, 18, (32, 32), 4, (4, 4, 4))
+        torch.nn.init.normal_(self.final_layer.weight, std=1.0)
+
+    def train(self, mode: bool = True) -> PlainIntegral:
+        """Keep the statistics."""
+        return super().train(False)

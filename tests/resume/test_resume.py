@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from liftpose.cli.run_lock import sole_run
 
 Run = Callable[..., tuple[int, str, str]]
 TESTS = Path(__file__).parents[1]
+differences_of_runs = runpy.run_path(str(TESTS / "resume/comparison.py"))["differences_of_runs"]
 FIT = [
     *("fit", "--config", "rie_stage1.yaml", "--config", str(TESTS / "tiny.yaml")),
     *("--config", str(TESTS / "tiny_rie.yaml"), "--model.lifter.filter_widths", "[3,3]"),
@@ -174,3 +176,23 @@ def test_two_trainings_in_one_folder(liftpose: Run, place: Path) -> None:
             f"process {os.getpid()} at work there"
         )
     assert liftpose(*FIT)[0] == 0
+
+
+def test_a_run_on_pictures_goes_on_within_an_epoch(
+    liftpose: Run, painted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = [
+        *("fit", "--config", "h36m_integral.yaml", "--config", str(TESTS / "tiny_images.yaml")),
+        *(f"--data.root={painted / 'h36m'}", "--data.num_workers=1", "--data.flip_probability=0.5"),
+        *("--model.init_from=null", "--model.warmup_steps=5", "--model.milestones=[1]", "--trainer.max_epochs=2"),
+        *("--trainer.limit_train_batches=5", "--trainer.log_every_n_steps=1", "--saving.every_n_steps=3"),
+        "--trainer.default_root_dir=run",
+    ]
+    assert liftpose(*words)[0] == 0
+    shutil.copytree("run", "straight")
+    previous = tmp_path / "run/checkpoints/previous.ckpt"
+    assert read(previous)["global_step"] == 9  # the last but one batch of the second epoch
+    code, _, err = liftpose(*words, "--ckpt_path=run/checkpoints/previous.ckpt")
+    assert code == 0, err
+    assert differences_of_runs(tmp_path / "straight", tmp_path / "run") == []

@@ -22,8 +22,10 @@ import pytest
 from numpy.typing import NDArray
 
 from liftpose.data import Recording
+from liftpose.formats.picture_predictions import PicturePredictions
 from liftpose.skeletons import COCO_17, COCO_18, H36M_17
 from liftpose.viewer.page import write_page
+from liftpose.viewer.pictures import picture_scene
 from liftpose.viewer.scene import Scene, build_scene
 
 sync_client = pytest.importorskip("websockets.sync.client", reason="the package websockets, which drives the browser")
@@ -361,3 +363,49 @@ def test_a_page_without_truth_has_no_error_curve(
     browser.press("ArrowRight")
     assert browser.pixels("space") != before
     assert browser.complaints() == []
+
+
+def test_people_in_pictures(browser: Browser, standing: NDArray[np.float64], tmp_path: Path) -> None:
+    colours = [(200, 40, 40), (40, 160, 60)]
+    pictures = [np.full((300, 300, 3), colour, dtype=np.uint8) for colour in colours]
+    ones = np.ones((2, 17), dtype=np.float32)
+    predictions = PicturePredictions(
+        skeleton=H36M_17,
+        files=("folder/red.jpg", "green.jpg"),
+        boxes=np.array([[150, 150, 180, 180]] * 2, dtype=np.float32),
+        poses_3d=np.stack([standing, standing[:, [2, 1, 0]]]).astype(np.float32),
+        keypoints_2d=np.stack([80 * standing[:, :2] + 150] * 2).astype(np.float32),
+        confidence=ones,
+        model="",
+        scale="",
+        subjects=("", ""),
+        actions=("", ""),
+        views=np.zeros(2, dtype=np.int64),
+        frames=np.arange(2),
+    )
+    write_page(tmp_path / "people.html", picture_scene(predictions, pictures), note="told")
+    browser.open(tmp_path / "people.html")
+    corner = "Array.from(flat.getContext('2d').getImageData(flat.width / 2, flat.height / 2 + {}, 1, 1).data)"
+    for at, (colour, name) in enumerate(zip(colours, ("red.jpg", "green.jpg"), strict=True)):
+        below = int(browser.evaluate("Math.round(0.45 * Math.min(flat.width, flat.height))"))
+        browser.wait(f"{corner.format(below)}[3] === 255")
+        np.testing.assert_allclose(browser.evaluate(corner.format(below))[:3], colour, atol=4)
+        assert browser.evaluate("frame.textContent") == f"person {at + 1} / 2"
+        assert browser.evaluate("document.getElementById('flat-note').textContent") == name
+        browser.press("ArrowRight")
+    browser.press(" ")
+    assert browser.evaluate("play.hidden && getComputedStyle(play).display === 'none'")
+    assert browser.frame() == 1
+    # The browser advises against reading pixels, which only this test does.
+    assert not [event for event in browser.complaints() if "Canvas2D" not in str(event)]
+    assert all(url.startswith(("file:", "data:")) for url in browser.requests())
+    assert "told" in browser.evaluate("about.textContent")
+    one = PicturePredictions(**{name: _first(value) for name, value in vars(predictions).items()})
+    write_page(tmp_path / "one.html", picture_scene(one, pictures[:1]))
+    browser.open(tmp_path / "one.html")
+    assert browser.evaluate("title.textContent") == "red.jpg" and browser.evaluate("scrub.hidden")
+    browser.screenshot(tmp_path / "one.png")
+
+
+def _first(value: Any) -> Any:
+    return value[:1] if isinstance(value, (np.ndarray, tuple)) else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytorch_lightning as pl
 import torch
@@ -15,6 +16,8 @@ from liftpose.viewer import curves_from_csv, draw_curves, draw_sequence, figure_
 
 __all__ = ["PosePicture", "TrainingCurves"]
 
+_LOWEST: Literal["lowest", "highest"] = "lowest"
+_HIGHEST: Literal["lowest", "highest"] = "highest"
 SECONDS = 4.0  # a few steps or one gesture
 
 
@@ -40,8 +43,11 @@ class TrainingCurves(pl.Callback):
         curves = curves_from_csv(path)
         names = {"train_mpjpe_mm": "training", "val_mpjpe_mm": "validation", "val_p_mpjpe_mm": "validation, aligned"}
         series = {label: curves[name] for name, label in names.items() if curves.get(name)}
+        y_label, best = "MPJPE (mm)", _LOWEST
+        if not series and curves.get("val_pckh_percent"):
+            series, y_label, best = {"validation": curves["val_pckh_percent"]}, "PCKh@0.5 (%)", _HIGHEST
         if series:
-            figure = draw_curves(series, x_label="epoch", y_label="MPJPE (mm)", title=self.folder.name)
+            figure = draw_curves(series, x_label="epoch", y_label=y_label, title=self.folder.name, best=best)
             save_figure(figure, self.folder / "training_curves.png")
 
 

@@ -40,7 +40,6 @@ from liftpose.cli.run_folder import (
 )
 from liftpose.cli.run_lock import sole_run
 from liftpose.cli.saved_tensors import compare_optimizers, compare_weights
-from liftpose.datamodules import LiftingDataModule
 from liftpose.errors import LiftposeError
 from liftpose.tasks import BaseTask
 
@@ -241,9 +240,12 @@ class LiftposeCLI(LightningCLI):
             if self.resumed is not None:
                 compare_optimizers(Path(checkpoint), self.model.trained_parameters(), self.saved_moments)
             self.saved_moments = []
-        if isinstance(self.datamodule, LiftingDataModule):
-            lifter = getattr(self.model, "lifter", None)
-            self.datamodule.check(self.verb, lifter)
+        if not isinstance(self.datamodule, self.model.data_modules):
+            kinds = " or ".join(kind.__name__ for kind in self.model.data_modules)
+            task, found = type(self.model).__name__, type(self.datamodule).__name__
+            raise LiftposeError(f"data.class_path: expected {kinds} for {task}, found {found}")
+        self.datamodule.check(self.verb, self.model.main_network)
+        self.model.check_data(self.verb, self.datamodule)
 
     # ----------------------------------------------------------------------------------------------------------- run
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:

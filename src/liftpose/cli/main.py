@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "predict": ("liftpose.cli.lightning", "run"),
     "data": ("liftpose.cli.data", "run"),
     "weights": ("liftpose.cli.weights", "run"),
+    "lift": ("liftpose.cli.lift", "run"),
     "render": ("liftpose.cli.render", "run"),
 }
 

@@ -13,8 +13,11 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 
 from liftpose.callbacks import (
     ConfigFile,
+    CorrectedPredictionFile,
     EarlierRun,
     JointAnglePicture,
+    PatchPicture,
+    PicturePredictionFile,
     PosePicture,
     PredictionFiles,
     ResultTables,
@@ -23,7 +26,7 @@ from liftpose.callbacks import (
     TrainingCurves,
 )
 from liftpose.errors import LiftposeError
-from liftpose.tasks import BaseTask
+from liftpose.tasks import BaseTask, ImageTask, RefinementTask
 
 __all__ = [
     "LoggingOptions",
@@ -158,14 +161,16 @@ def callbacks_of_a_run(
         The callbacks.
     """
     if verb == "test":
-        return [ResultTables(folder, by_subject=options["by_subject"]), PosePicture(folder)]
+        return [ResultTables(folder, by_subject=options["by_subject"]), PosePicture(folder), PatchPicture(folder)]
     if verb == "predict":
-        return [PredictionFiles(folder)]
+        kinds = {ImageTask: PicturePredictionFile, RefinementTask: CorrectedPredictionFile}
+        return [next((file for kind, file in kinds.items() if isinstance(model, kind)), PredictionFiles)(folder)]
     if verb != "fit":
         return []
     trainer = options["trainer"]
     callbacks: list[Callback] = [EarlierRun(folder)] if options["overwrite"] else []
-    callbacks += [ConfigFile(folder, config), TrainingCurves(folder), PosePicture(folder), JointAnglePicture(folder)]
+    callbacks += [ConfigFile(folder, config), TrainingCurves(folder), PosePicture(folder), PatchPicture(folder)]
+    callbacks.append(JointAnglePicture(folder))
     if trainer.get("enable_checkpointing") is not False:
         callbacks.append(
             RunCheckpoints(

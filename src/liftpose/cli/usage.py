@@ -29,6 +29,9 @@ data
 weights
   weights import FILE --out NAME.ckpt        a checkpoint from the weights that a paper's authors published
 
+pictures
+  lift PICTURE --box X,Y,W,H --ckpt_path FILE         the 3D pose of the person in a picture: a file and a page
+
 films and pages
   render    --data FOLDER --subject NAME --action NAME --ckpt_path FILE --out FILE.mp4|.gif|.html
   render    --predictions FILE.npz --out FILE.mp4|.gif|.html
@@ -148,6 +151,28 @@ what the shapes of the weights may leave open
   --causal true            the windows end with the frame whose pose is wanted
   --stage 2                weights of RIE's stage 2, which look like those of stage 3
   --heads N                number of heads of PoseFormer's attention (8)
+""",
+    "lift": """\
+usage: liftpose lift PICTURE [PICTURE ...] --box X,Y,W,H [X,Y,W,H ...] --ckpt_path FILE [--out FILE ...] [options]
+
+See the 3D poses of people in pictures. The poses are written as a file (.npz: metres, camera frame, relative to the
+root, with skeleton and pixels) and as a page (.html) with the picture beside a 3D view that can be turned.
+
+options
+  --box X,Y,W,H ...     left, top, width and height in pixels of the box around a person, with some room; all for the
+                        whole picture. One for each picture, or several people in one picture
+  --ckpt_path FILE      checkpoint of a network that sees poses in pictures (mpii_integral.yaml, h36m_integral.yaml,
+                        h36m_selfsup.yaml), or a file of a public code; it needs no configuration
+  --out FILE ...        files to write, .npz and .html (PICTURE_pose.npz and PICTURE_pose.html in this folder)
+
+lengths: no single picture shows how large a person is
+  --box_metres M        what the longer side of a box stands for (2), which is also the depth that the network spans
+  --focal F             focal length of the camera in pixels; without it people are seen along parallel rays
+  --principal_point X,Y pixels of the principal point (the middle of the picture)
+
+more options
+  --device NAME         cpu, cuda or auto (auto)
+  --batch_size N        people who are predicted at once (32)
 """,
     "render": """\
 usage: liftpose render --data FOLDER --subject NAME --action NAME [--ckpt_path FILE] --out FILE [options]

@@ -5,7 +5,10 @@ from __future__ import annotations
 from liftpose.tasks.augmented import AugmentedLiftingTask
 from liftpose.tasks.augmenters import Augmenter, BoneTemplates, DHAug, PoseAug, RandomPoses
 from liftpose.tasks.base import BaseTask
+from liftpose.tasks.image import ImageTask
+from liftpose.tasks.integral import IntegralKeypointsTask, IntegralPoseTask
 from liftpose.tasks.lifting import LiftingTask
+from liftpose.tasks.refinement import RefinementTask
 from liftpose.tasks.regression import RegressionTask
 
 __all__ = [
@@ -14,8 +17,12 @@ __all__ = [
     "BaseTask",
     "BoneTemplates",
     "DHAug",
+    "ImageTask",
+    "IntegralKeypointsTask",
+    "IntegralPoseTask",
     "LiftingTask",
     "PoseAug",
     "RandomPoses",
+    "RefinementTask",
     "RegressionTask",
 ]

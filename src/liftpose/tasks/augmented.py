@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from pytorch_lightning.trainer.states import TrainerFn
@@ -59,7 +59,7 @@ class AugmentedLiftingTask(LiftingTask):
         options: Options of :class:`LiftingTask`.
     """
 
-    monitor: ClassVar[str] = "val_mpjpe_mm"
+    monitor: str = "val_mpjpe_mm"
 
     def __init__(
         self,

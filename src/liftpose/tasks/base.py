@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
+from pytorch_lightning.plugins import MixedPrecision
 from torch import Tensor, nn
 
 from liftpose.errors import LiftposeError
@@ -34,13 +35,15 @@ class BaseTask(pl.LightningModule, ABC):
         single_process: Verbs that cannot be spread over several processes.
         monitor: Name of the logged metric that chooses the best checkpoint.
         mode: Whether the best value of ``monitor`` is the smallest ("min") or the largest ("max").
+        data_modules: The data modules that give what the steps take; each has a method ``check(verb, network)``.
     """
 
     architecture: ClassVar[tuple[str, ...]] = ()
     not_compared: ClassVar[tuple[str, ...]] = ()
     single_process: ClassVar[tuple[str, ...]] = ("predict",)  # files of whole recordings
-    monitor: ClassVar[str] = "val_loss"
+    monitor: str = "val_loss"
     mode: ClassVar[str] = "min"
+    data_modules: ClassVar[tuple[type[pl.LightningDataModule], ...]]
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,6 +115,30 @@ class BaseTask(pl.LightningModule, ABC):
             )
         super().log(name, *args, **kwargs)
 
+    @property
+    @abstractmethod
+    def main_network(self) -> nn.Module:
+        """The network that the data have to fit."""
+
+    def may_fuse(self, parameters: Iterable[Tensor]) -> bool | None:
+        """Return whether an optimiser may do its step in one pass over the weights instead of about ten.
+
+        Args:
+            parameters: What it trains.
+
+        Returns:
+            What torch's optimisers take as ``fused``.
+        """
+        # Lightning refuses to clip gradients for such an optimiser in mixed precision.
+        trainer = self._trainer
+        clips_in_mixed_precision = (
+            trainer is not None
+            and bool(trainer.gradient_clip_val)
+            and isinstance(trainer.precision_plugin, MixedPrecision)
+        )
+        on_known_device = all(parameter.device.type in {"cpu", "cuda"} for parameter in parameters)
+        return True if on_known_device and not clips_in_mixed_precision else None
+
     @abstractmethod
     def configure_models(self) -> None:
         """Prepare the networks."""
@@ -131,6 +158,17 @@ class BaseTask(pl.LightningModule, ABC):
 
         Raises:
             LiftposeError: An option does not fit.
+        """
+
+    def check_data(self, verb: str, data: pl.LightningDataModule) -> None:
+        """Refuse data that lack something which the recipe needs, before anything is written.
+
+        Args:
+            verb: "fit", "validate", "test" or "predict".
+            data: A data module of one of the kinds that the task takes, after its own check.
+
+        Raises:
+            LiftposeError: Something is missing.
         """
 
     def evaluated(self, names: Iterable[str]) -> list[str]:

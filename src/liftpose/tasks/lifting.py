@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable
 from typing import Any, ClassVar, Literal, cast
 
+import pytorch_lightning as pl
 import torch
-from pytorch_lightning.plugins import MixedPrecision
 from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -61,7 +61,8 @@ class LiftingTask(BaseTask):
 
     architecture: ClassVar[tuple[str, ...]] = ("lifter",)
     not_compared: ClassVar[tuple[str, ...]] = ("init_from",)
-    monitor: ClassVar[str] = "val_mpjpe_mm"
+    monitor: str = "val_mpjpe_mm"
+    data_modules: ClassVar[tuple[type[pl.LightningDataModule], ...]] = (LiftingDataModule,)
 
     def __init__(
         self,
@@ -129,6 +130,11 @@ class LiftingTask(BaseTask):
         self.val_mpjpe = MPJPE()
         self.val_p_mpjpe = PMPJPE()
         self.evaluations = nn.ModuleList()
+
+    @property
+    def main_network(self) -> Lifter:
+        """The lifter."""
+        return self.lifter
 
     @property
     def test_result(self) -> EvaluationResult | None:
@@ -227,20 +233,12 @@ class LiftingTask(BaseTask):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW with AMSGrad over the trainable parameters and its learning rates, one per epoch."""
         parameters = [parameter for parameter in self.lifter.parameters() if parameter.requires_grad]
-        # One pass over the weights instead of about ten. Lightning refuses to clip gradients for it in mixed precision.
-        trainer = self._trainer
-        clips_in_mixed_precision = (
-            trainer is not None
-            and bool(trainer.gradient_clip_val)
-            and isinstance(trainer.precision_plugin, MixedPrecision)
-        )
-        on_known_device = all(parameter.device.type in {"cpu", "cuda"} for parameter in parameters)
         optimizer = torch.optim.AdamW(
             parameters,
             lr=self.learning_rate,
             weight_decay=self.weight_decay,
             amsgrad=self.amsgrad,
-            fused=True if on_known_device and not clips_in_mixed_precision else None,
+            fused=self.may_fuse(parameters),
         )
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "epoch"}}

@@ -6,7 +6,7 @@ import csv
 import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -31,8 +31,9 @@ def draw_curves(
     x_label: str = "epoch",
     y_label: str = "MPJPE in mm",
     title: str | None = None,
+    best: Literal["lowest", "highest"] = "lowest",
 ) -> Figure:
-    """Draw errors over epochs, each with its lowest value named in the legend.
+    """Draw errors over epochs, each with its best value named in the legend.
 
     The vertical axis is logarithmic where the values span more than a factor of ten, as when the first epochs dwarf all
     others.
@@ -43,6 +44,7 @@ def draw_curves(
         x_label: Words under the axis.
         y_label: Words beside the axis, with the unit.
         title: A line above the picture.
+        best: Which value of a curve is its best.
 
     Returns:
         The figure, with one axes and one line per series that has points.
@@ -68,7 +70,7 @@ def draw_curves(
             linewidth=1.8,
             marker="o" if len(x) <= _FEW else "",
             markersize=3.5,
-            label=name + _lowest(points, x_label),
+            label=name + _best(points, x_label, best),
         )
     values = [value for points in series.values() for _, value in points if math.isfinite(value)]
     if not values:
@@ -143,10 +145,11 @@ def _read_row(where: str, header: Sequence[str], cells: Sequence[str]) -> dict[s
     return row
 
 
-def _lowest(points: Sequence[tuple[float, float]], x_label: str) -> str:
-    """Say where a curve is lowest, for the legend."""
-    finite = [(value, epoch) for epoch, value in points if math.isfinite(value)]
+def _best(points: Sequence[tuple[float, float]], x_label: str, best: Literal["lowest", "highest"]) -> str:
+    """Say where a curve is lowest or highest, for the legend."""
+    sign = 1 if best == "lowest" else -1
+    finite = [(sign * value, epoch) for epoch, value in points if math.isfinite(value)]
     if not finite:
         return ""
-    value, epoch = min(finite)
-    return f", lowest {value:.4g} at {x_label} {epoch:g}"
+    value, epoch = min(finite)  # the first of equal ones, as the checkpoint that is kept
+    return f", {best} {sign * value:.4g} at {x_label} {epoch:g}"

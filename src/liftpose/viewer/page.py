@@ -29,7 +29,7 @@ _LARGEST: Final = 32767
 _PLACE: Final = re.compile(r"\{\{(\w+)\}\}")
 
 
-def build_page(scene: Scene, *, model: str = "") -> str:
+def build_page(scene: Scene, *, model: str = "", note: str = "") -> str:
     """Build the page: markup, style, script and poses in one text that needs no network.
 
     Coordinates are kept as 16-bit numbers, poses relative to the root: to 0.05 mm for poses that reach 3 m.
@@ -37,6 +37,7 @@ def build_page(scene: Scene, *, model: str = "") -> str:
     Args:
         scene: What the page shows.
         model: What has predicted the poses, for the line under the title.
+        note: What else that line says.
 
     Returns:
         HTML. No text of the scene can become markup or script: texts are escaped, and the page's policy lets no script
@@ -47,7 +48,7 @@ def build_page(scene: Scene, *, model: str = "") -> str:
     script = f'"use strict";\n(() => {{\n{"".join(map(_part, _SCRIPT))}}})();\n'
     values = {
         "title": html.escape(scene.title),
-        "about": html.escape(_about(scene, model)),
+        "about": html.escape(" · ".join(filter(None, (_about(scene, model), note)))),
         "generator": html.escape(f"liftpose {__version__}"),
         "style": style,
         "script": script,
@@ -59,18 +60,19 @@ def build_page(scene: Scene, *, model: str = "") -> str:
     return _PLACE.sub(lambda place: values[place[1]], _part("page.html"))
 
 
-def write_page(path: str | os.PathLike[str], scene: Scene, *, model: str = "") -> None:
+def write_page(path: str | os.PathLike[str], scene: Scene, *, model: str = "", note: str = "") -> None:
     """Write the page of a scene, all or nothing.
 
     Args:
         path: The HTML file.
         scene: What the page shows.
         model: What has predicted the poses, for the line under the title.
+        note: What else that line says.
 
     Raises:
         LiftposeError: The file cannot be written.
     """
-    write_text(path, build_page(scene, model=model))
+    write_text(path, build_page(scene, model=model, note=note))
 
 
 def _part(name: str) -> str:
@@ -85,7 +87,9 @@ def _about(scene: Scene, model: str) -> str:
     """Say what is shown: numbers, units, where poses stand."""
     count = len(scene)
     parts = [
-        f"{count} frame{'s' if count != 1 else ''} at {scene.fps:.4g} per second",
+        f"{count} frame{'s' if count != 1 else ''} at {scene.fps:.4g} per second"
+        if scene.pictures is None
+        else f"{count} {'people' if count != 1 else 'person'}",
         f"{len(scene.skeleton)} joints ({scene.skeleton.name})",
     ]
     if scene.keypoints_2d is not None and scene.keypoint_skeleton != scene.skeleton:
@@ -117,6 +121,7 @@ def _content(scene: Scene) -> dict[str, Any]:
         "keypointSides": bone_sides(scene.keypoint_skeleton),
         "azimuth": scene.azimuth,
         "imageSize": None if scene.image_size is None else [round(side) for side in scene.image_size],
+        "pictures": None if scene.pictures is None else [picture.to_dict() for picture in scene.pictures],
         "keypoints": None if scene.keypoints_2d is None else _pack(scene.keypoints_2d),
         "prediction": relative(scene.prediction),
         "truth": relative(scene.truth),

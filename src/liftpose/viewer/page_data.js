@@ -35,6 +35,12 @@ const truth = unpack(data.truth);
 const roots = data.roots ? new Float32Array(bytes(data.roots)) : null;
 const errors = data.errors ? new Float32Array(bytes(data.errors)) : null;
 const joints = data.parents.length;
+const pictures = (data.pictures || []).map((picture) => {
+  const image = new Image();
+  image.addEventListener("load", () => draw());
+  image.src = picture.source;
+  return { ...picture, image };
+});
 
 // ------------------------------------------------------------------------------------------------------------ state
 const state = { position: 0, playing: false, speed: 1, beside: false, follow: false };

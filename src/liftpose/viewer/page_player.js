@@ -21,8 +21,9 @@ function paint(now) {
     controls.scrub.value = String(at);
     const time = `${(at / data.fps).toFixed(2)} s`;
     const error = errors ? `${errors[at].toFixed(1)} mm` : "";
-    controls.frame.textContent = `frame ${String(at).padStart(digits, "0")} / ${frames - 1}`;
-    controls.time.textContent = time;
+    controls.frame.textContent = pictures.length ? `person ${at + 1} / ${frames}` : `frame ${String(at).padStart(digits, "0")} / ${frames - 1}`;
+    controls.time.textContent = pictures.length ? "" : time;
+    if (pictures.length) element("flat-note").textContent = pictures[at].name;
     controls.error.textContent = error;
     controls.scrub.setAttribute("aria-valuetext", [`frame ${at}`, time, error].filter(Boolean).join(", "));
   }
@@ -158,7 +159,7 @@ const keys = {
   "+": () => zoom(0.9),
   "=": () => zoom(0.9),
   "-": () => zoom(1 / 0.9),
-  " ": () => play(!state.playing),
+  " ": () => { if (!pictures.length) play(!state.playing); },
 };
 
 document.addEventListener("keydown", (event) => {
@@ -181,6 +182,13 @@ for (const [name, there] of Object.entries(parts)) {
 }
 controls.scrub.max = String(frames - 1);
 if (data.imageSize) element("flat-note").textContent = `picture of ${data.imageSize.join(" × ")} pixels`;
+if (pictures.length) {
+  element("flat-heading").textContent = "Picture";
+  flat.canvas.setAttribute("aria-label", "The picture with the joints that were seen in it.");
+  for (const id of ["buttons", "scrub", "now"]) element(id).hidden = frames === 1;
+  for (const id of ["play", "speed-label", "loop-label"]) element(id).hidden = true;
+  for (const id of ["keys-play", frames === 1 ? "keys-step" : ""].filter(Boolean)) element(id).hidden = true;
+}
 element("layout").hidden = !(prediction && truth);
 measure();
 measureKeypoints();

@@ -183,6 +183,11 @@ function measureKeypoints() {
 function drawFlat() {
   if (!flat.width || !keypoints) return;
   flat.clear();
+  const picture = pictures[frame()];
+  if (picture) {
+    const [left, top, right, bottom] = picture.place;
+    Object.assign(shown, { left, top, width: right - left, height: bottom - top });
+  }
   const scale = Math.min(flat.width / shown.width, flat.height / shown.height);
   const x0 = (flat.width - scale * shown.width) / 2 - scale * shown.left;
   const y0 = (flat.height - scale * shown.height) / 2 - scale * shown.top;
@@ -191,13 +196,27 @@ function drawFlat() {
     flat.pen.lineWidth = 1;
     flat.pen.strokeRect(x0 - scale / 2, y0 - scale / 2, scale * data.imageSize[0], scale * data.imageSize[1]);
   }
+  if (picture && picture.image.complete && picture.image.naturalWidth) {
+    flat.pen.imageSmoothingQuality = "high";
+    flat.pen.drawImage(picture.image, x0 + scale * shown.left, y0 + scale * shown.top, scale * shown.width, scale * shown.height);
+    const [left, top, right, bottom] = picture.box;
+    flat.pen.setLineDash([6, 5]);
+    for (const [colour, width] of [["#000000", 3], ["#ffffff", 1.5]]) {
+      flat.pen.strokeStyle = colour;
+      flat.pen.lineWidth = width;
+      flat.pen.strokeRect(x0 + scale * left, y0 + scale * top, scale * (right - left), scale * (bottom - top));
+    }
+    flat.pen.setLineDash([]);
+  }
   flat.pen.lineCap = "round";
+  const thick = Math.max(2.5, Math.min(flat.width, flat.height) / (picture ? 110 : 75));
   const at = 2 * data.keypointParents.length * frame();
   for (const [a, b] of keypointBones) {
     const [i, j] = [at + 2 * a, at + 2 * b];
     if (Number.isNaN(keypoints[i]) || Number.isNaN(keypoints[j])) continue;
     const ends = [keypoints[i] * scale + x0, keypoints[i + 1] * scale + y0, keypoints[j] * scale + x0, keypoints[j + 1] * scale + y0];
-    flat.line(...ends, colours[data.keypointSides[b]], Math.max(2.5, Math.min(flat.width, flat.height) / 75));
+    if (picture) flat.line(...ends, "#ffffff", 1.8 * thick); // a rim, so that every bone is seen on any picture
+    flat.line(...ends, (picture ? data.colours.light : colours)[data.keypointSides[b]], thick);
   }
 }
 

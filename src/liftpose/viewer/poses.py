@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -67,6 +67,7 @@ def draw_sequence(
     headings: Sequence[str] | None = None,
     image_size: tuple[float, float] | None = None,
     keypoint_skeleton: Skeleton | None = None,
+    pictures: ArrayLike | None = None,
 ) -> Figure:
     """Draw moments of a sequence side by side: keypoints, predicted pose, true pose, and both poses from the side.
 
@@ -89,6 +90,7 @@ def draw_sequence(
         image_size: (width, height) in pixels: the keypoint panels show the whole image. Without it they follow the
             person.
         keypoint_skeleton: The joint order of the keypoints where it is not that of the poses.
+        pictures: (N, H, W, 3) uint8 RGB, drawn under the keypoints, which are pixels of them; None for white paper.
 
     Returns:
         The figure. Its axes are labelled ``<row>/<column>``, rows being "input", "prediction", "truth" and "both", or
@@ -105,6 +107,9 @@ def draw_sequence(
     true_poses = None if truth is None else _companion(truth, skeleton, 3, "truth", len(poses))
     seen = skeleton if keypoint_skeleton is None else keypoint_skeleton
     keypoints = None if keypoints_2d is None else _companion(keypoints_2d, seen, 2, "keypoints_2d", len(poses))
+    photographs = None if pictures is None else _photographs(pictures, len(poses))
+    if photographs is not None:
+        image_size = (float(photographs.shape[2]), float(photographs.shape[1]))
     errors = _errors_mm(poses, true_poses, errors_mm)
     if headings is None:
         headings = [f"frame {frame}" if fps is None else f"{frame / fps:.2f} s" for frame in range(len(poses))]
@@ -130,7 +135,8 @@ def draw_sequence(
     colours = bone_colours(seen)
     for column, frame in enumerate(shown):
         if keypoints is not None:
-            draw_bones(sheet.panels[f"input/{column}"], keypoints[frame], seen, colours=colours, width=_BONE)
+            photograph = None if photographs is None else photographs[frame]
+            _draw_input(sheet.panels[f"input/{column}"], keypoints[frame], seen, colours, photograph)
         _draw_view(sheet.panels[f"prediction/{column}"], poses[column], skeleton, _TURNED)
         if true_poses is None:
             _draw_view(sheet.panels[f"side/{column}"], poses[column], skeleton, _SIDE)
@@ -186,6 +192,24 @@ def draw_pose(
     _draw_scale(sheet.panels["pose/0"])
     sheet.add_legend(_LEGEND if true_pose is None else (*_LEGEND, _TRUTH_LEGEND))
     return sheet.figure
+
+
+def _photographs(pictures: ArrayLike, length: int) -> NDArray[Any]:
+    """Check the pictures that go with N predicted poses."""
+    array = np.asarray(pictures)
+    if array.ndim != 4 or len(array) != length or array.shape[-1] != 3:
+        raise ValueError(f"pictures: expected shape ({length}, H, W, 3), found {array.shape}")
+    return array
+
+
+def _draw_input(
+    axes: Axes, keypoints: NDArray[np.float64], skeleton: Skeleton, colours: list[str], photograph: NDArray[Any] | None
+) -> None:
+    """Draw keypoints, over the picture that they were found in where there is one."""
+    if photograph is not None:
+        height, width = photograph.shape[:2]
+        axes.imshow(photograph, extent=(-0.5, width - 0.5, height - 0.5, -0.5), aspect="auto")
+    draw_bones(axes, keypoints, skeleton, colours=colours, width=_BONE)
 
 
 def _companion(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from liftpose.geometry import Camera
 from liftpose.metrics.functional import mpjpe_per_pose
 from liftpose.skeletons import Skeleton
 from liftpose.viewer.bones import as_joints
+
+if TYPE_CHECKING:
+    from liftpose.viewer.pictures import ScenePicture
 
 __all__ = ["Scene", "average_blocks", "build_scene", "upright_rotation"]
 
@@ -52,6 +55,8 @@ class Scene:
         azimuth: Radians; the camera's right is (cos, sin, 0) in the room.
         in_world: Whether the room is the world frame of the recording, where people move about; otherwise the root
             stays in place.
+        heading: The title; empty for subject, action and camera.
+        pictures: The picture behind the keypoints of each frame, for people in single pictures; None for a recording.
     """
 
     subject: str
@@ -67,6 +72,8 @@ class Scene:
     errors_mm: NDArray[np.float64] | None
     azimuth: float
     in_world: bool
+    heading: str = ""
+    pictures: tuple[ScenePicture, ...] | None = None
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -75,8 +82,8 @@ class Scene:
 
     @property
     def title(self) -> str:
-        """Subject, action and camera."""
-        return f"{self.subject}, {self.action}, camera {self.view}"
+        """The heading, or subject, action and camera."""
+        return self.heading or f"{self.subject}, {self.action}, camera {self.view}"
 
 
 def build_scene(
