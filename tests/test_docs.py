@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from liftpose.cli.configs import installed_configs
+from liftpose.cli.data.epipolar_labels import LabelParser
 from liftpose.cli.main import VERBS, main
 from liftpose.cli.parsing import OneLineParser
 from liftpose.formats.mocap_clip import CLIP_KEYS
@@ -32,6 +33,8 @@ RIE = Path("docs/rie.md")
 MOCAP = Path("docs/mocap.md")
 RENDER = Path("docs/render.md")
 DATA = Path("docs/data.md")
+IMAGES = Path("docs/images.md")
+VIEWS = Path("notebooks/self_supervision.ipynb")
 # What the kinds of `liftpose data` need, and how the options in the prose about them are completed.
 DATA_COMMANDS = (
     ("data", "h36m", "--from", "cdf", "DIR", "--out", "OUT"),
@@ -39,11 +42,26 @@ DATA_COMMANDS = (
     ("data", "3dhp", "--from", "test", "DIR", "--out", "OUT"),
     ("data", "detections", "DIR", "--detector", "cpn", "--name", "NAME", "--out", "OUT"),
 )
+# The same for pictures; the first one in which an option is known says that it exists.
+PICTURE_COMMANDS = (
+    ("data", "epipolar-labels", "--config", "h36m_selfsup.yaml", "--ckpt_path", "FILE"),
+    ("data", "h36m-images", "--from", "PATH", "--out", "OUT"),
+    ("data", "mpii", "--from", "DIR", "--out", "OUT"),
+    ("lift", "picture.jpg", "--box", "all", "--ckpt_path", "FILE"),
+)
 LIGHTNING = {"fit", "validate", "test", "predict"}
 WRITTEN_BY_RUNS = {"config.yaml"}
 SOME_CONFIG = "rie_stage1.yaml"  # where a document does not say which one
 # Lifters and tasks with options of their own.
-TRIED_CONFIGS = (SOME_CONFIG, "dhaug_videopose_video.yaml", "dhaug_simple_baseline.yaml", "dhaug_poseformer.yaml")
+TRIED_CONFIGS = (
+    SOME_CONFIG,
+    "dhaug_videopose_video.yaml",
+    "dhaug_simple_baseline.yaml",
+    "dhaug_poseformer.yaml",
+    "h36m_selfsup.yaml",
+)
+PICTURE_CONFIGS = ("h36m_selfsup.yaml", "h36m_integral.yaml", "mpii_integral.yaml", "refiner.yaml")
+PAINTED = ("--config", "h36m_selfsup.yaml", "--config", "synthetic_images.yaml")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -77,6 +95,8 @@ def lines_to_type(document: Path) -> list[str]:
 
 def spans(document: Path) -> list[str]:
     """Return the pieces of code inside the prose, without the flags of the public code."""
+    if document == IMAGES:  # its tables are of our own options
+        return re.findall(r"`([^`\n]+)`", prose_of(document))
     lines = [line for line in prose_of(document).splitlines() if not re.match(r"\| `-", line)]
     old = [line.split("|", 2)[2] for line in prose_of(document).splitlines() if re.match(r"\| `-", line)]
     return re.findall(r"`([^`\n]+)`", "\n".join((*lines, *old)))
@@ -132,7 +152,8 @@ def parse(
         raise Parsed
 
     original = OneLineParser.parse_args
-    monkeypatch.setattr(OneLineParser, "parse_args", stop)
+    for parser in (OneLineParser, LabelParser):
+        monkeypatch.setattr(parser, "parse_args", stop)
     monkeypatch.chdir(tmp_path)
 
     def run(*words: str) -> dict[str, Any]:
@@ -180,6 +201,12 @@ def test_options_in_the_prose_exist(command: Command, parse: Callable[..., dict[
     if command.document == DATA and command.words[0] == "fit" and not re.match(r"--(config$|\w+\.)", command.words[1]):
         tried = [(*words, *command.words[1:], *value) for words in DATA_COMMANDS for value in ((), ("1",))]
         assert any(parses(parse, *words) for words in tried)
+        return
+    if command.document in {IMAGES, VIEWS} and command.words[0] == "fit":
+        shown = command.words[1:]
+        whole = [*PICTURE_COMMANDS, *(("fit", "--config", name) for name in PICTURE_CONFIGS), ("fit", *PAINTED)]
+        values = ((), ("1",), ("calibrated",), ("robust",))
+        assert any(parses(parse, *words, *shown, *value) for words in whole for value in values)
         return
     options = [word for word in command.words[1:] if word.startswith("-")]
     if not options and not command.words[0].startswith("-"):  # only the name of a verb

@@ -102,6 +102,14 @@ def assert_drawing(cell: nbformat.NotebookNode) -> None:
     assert 0.01 < ink.mean() < 0.6, f"{cell.id}: expected a drawing, found {ink.mean():.3f} of the picture inked"
 
 
+def assert_picture(cell: nbformat.NotebookNode) -> None:
+    """Expect one row of photographs: wide, and of many colours."""
+    (data,) = [output.data for output in cell.outputs if "image/png" in output.get("data", {})]
+    picture = matplotlib.image.imread(io.BytesIO(base64.b64decode(data["image/png"])), format="png")
+    assert picture.shape[1] > 1000
+    assert len(np.unique((picture[..., :3] * 255).astype(np.uint8).reshape(-1, 3), axis=0)) > 5000
+
+
 @pytest.mark.usefixtures("own_kernel")
 def test_quickstart(tmp_path: Path) -> None:
     cells, (error, mean_pose_error) = run("quickstart.ipynb", "answers = error, mean_pose_error", tmp_path / "work")
@@ -194,6 +202,54 @@ def test_dh_aug(tmp_path: Path) -> None:
 
     pictures = "body", "at-limits", "draws", "shrug", "losses", "before", "after", "angles", "random", "study"
     for name in pictures:
+        assert_drawing(cells[name])
+
+
+# The angles between the cameras by scipy, and their places; the notebook takes traces of matrices.
+SELF_SUPERVISION_QUESTION = """
+from scipy.spatial.transform import Rotation
+
+true = cameras.R.numpy() @ cameras.R[0].numpy().T
+between = [Rotation.from_matrix(a @ b.T).magnitude() for a, b in zip(rig.cameras.R.numpy(), true)]
+by_scipy = [math.degrees(angle) for angle in between[1:]]
+bones = (true_pose[:, [end for end, _ in H36M_17.bones]] - true_pose[:, [end for _, end in H36M_17.bones]]).norm(dim=-1)
+spans = [(float((each.center[1:] - each.center[0]).norm(dim=-1).sum())) for each in (cameras, rig.cameras)]
+size = float(bones.sum(-1).median())
+answers = by_scipy, degrees[len(seen)], size, spans, table, off_lines, losses, error, mean_error
+"""
+
+
+@pytest.mark.usefixtures("own_kernel")
+def test_self_supervision(tmp_path: Path) -> None:
+    question = f"import math\n{SELF_SUPERVISION_QUESTION}"
+    cells, answers = run("self_supervision.ipynb", question, tmp_path / "work")
+    by_scipy, degrees, bones, (true_span, found_span), table, off_lines, losses, error, mean_error = answers
+
+    assert max(off_lines) < 0.01, "the true joints lie on their epipolar lines"
+    assert degrees == pytest.approx(by_scipy, abs=1e-4)
+    assert max(degrees) < 2
+    assert found_span == pytest.approx(true_span * 4.1 / bones, rel=0.03), "the world is as large as the bones say"
+
+    rows = {(row["route"], row["fusion"]): row for row in table}
+    text = printed(cells["labels"])
+    for (route, fusion), row in rows.items():
+        (line,) = re.findall(rf"^{route} +{fusion} +(.*)$", text, re.MULTILINE)
+        shown = [float(number) for number in re.findall(r"[\d.]+", line)]
+        assert shown == pytest.approx(
+            [100 * row["valid"], row["residual"], row["MPJPE"], row["N-MPJPE"], row["P-MPJPE"]], abs=0.51
+        )
+        assert row["P-MPJPE"] < row["N-MPJPE"]
+    for route in ("calibrated", "uncalibrated"):
+        assert rows[route, "robust"]["P-MPJPE"] < rows[route, "pair"]["P-MPJPE"]
+        assert rows[route, "robust"]["valid"] > rows[route, "dlt"]["valid"]
+    known, found = (rows[route, "robust"] for route in ("calibrated", "uncalibrated"))
+    assert found["P-MPJPE"] < 1.2 * known["P-MPJPE"]
+
+    assert losses[-1] < losses[0] / 3
+    assert error < 0.7 * mean_error
+    for name in ("views", "street", "lines"):
+        assert_picture(cells[name])
+    for name in ("above", "mask", "poses", "train", "prediction"):
         assert_drawing(cells[name])
 
 

@@ -103,11 +103,25 @@ def test_mistakes_are_one_line(tmp_path: Path, released: Path, liftpose: Callabl
         (("--from", released, "--train", "valid"), "--train: expected train-fs or train-ss, found valid"),
         (("--from", released, "--joints16", "coco_17"), "--joints16: expected h36m_mpii_order_16 or mpii_16"),
         (("--from", released, "--box", "large"), "--box: expected pelvis or tight, found large"),
+        (("--from", released, "--box", "tight"), "--box: expected it with official videos, found released annotations"),
     ):
         answer = liftpose("data", "h36m-images", *words, "--out", tmp_path / "out")
         assert answer.code == 2
         assert message in answer.err
         assert answer.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+
+def test_nothing_is_written_when_one_of_the_sets_is_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, liftpose: Callable[..., Any]
+) -> None:
+    folder, content = tmp_path / "annot", annotations(monkeypatch, 17)
+    folder.mkdir()
+    (folder / "train-fs.pkl").write_bytes(content)
+    (folder / "valid.pkl").write_bytes(content[:-50])
+    answer = liftpose("data", "h36m-images", "--from", folder, "--out", tmp_path / "out")
+    assert answer.code == 2 and "valid.pkl: expected annotations of Human3.6M pictures, found" in answer.err
     assert not (tmp_path / "out").exists()
 
 
@@ -297,6 +311,11 @@ def test_cameras_that_do_not_fit_are_named(tmp_path: Path, official: Path, liftp
         del file["subject1/camera1/T"]
         file["subject1/camera1/T"] = h5py.ExternalLink("/etc/passwd", "x")
     refused("subject1/camera1: expected an array T, found none")
+    write_cameras(tmp_path / "other.h5")
+    with h5py.File(path, "r+") as file:
+        del file["subject1/camera1"]
+        file["subject1/camera1"] = h5py.ExternalLink("other.h5", "subject1/camera1")
+    refused("subject1/camera1: expected an array R, found none")
     path.write_bytes(path.read_bytes()[:500])
     refused("cameras.h5: expected an HDF5 file, found it cut or damaged")
     path.unlink()

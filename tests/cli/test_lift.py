@@ -75,6 +75,7 @@ def test_several_people_a_camera_and_names(liftpose: Run) -> None:
         (["one.jpg", "--box", "5,5,0,40"], "--box 5,5,0,40: expected a width and height above 0, found 0 and 40"),
         (["one.jpg", "--box", "120,5,20,40"], "expected a box in one.jpg, which is 120 x 90 pixels, found one outside"),
         (["one.jpg", "two.png", "--box", "all"], "--box: expected one for each of the 2 pictures, found 1"),
+        (["one.jpg", "--box", "-50,5,20,40"], "--box -50,5,20,40: expected a box in one.jpg, which is 120 x 90"),
         (["none.jpg", "--box", "all"], "none.jpg: expected a picture, found no such file"),
         (["broken.jpg", "--box", "all"], "broken.jpg: expected a picture, found a file that cannot be decoded"),
         (["tiny.ckpt", "--box", "all"], "tiny.ckpt: expected a picture, found a file that cannot be decoded"),

@@ -156,7 +156,7 @@ def test_labels_weigh_the_same_where_processes_have_unlike_weights(tmp_path: Pat
     (tmp_path / "pictures.yaml").write_text(PICTURES)
     fit = ["fit", "--config", "pictures.yaml", "--trainer.precision", "64-true", "--trainer.max_epochs", "1"]
     fit += ["--data.batch_size", "5", "--logging.wandb", "disabled", "--trainer.enable_progress_bar", "false"]
-    fit += ["--trainer.limit_train_batches", "3", "--trainer.limit_val_batches", "1"]
+    fit += ["--trainer.limit_train_batches", "1", "--trainer.limit_val_batches", "1"]
     place.command(*fit, "--trainer.default_root_dir", "one")
     place.command(*fit, "--trainer.default_root_dir", "two", *TWO)
     alone, together = place.checkpoint("one"), place.checkpoint("two")
@@ -164,7 +164,7 @@ def test_labels_weigh_the_same_where_processes_have_unlike_weights(tmp_path: Pat
     for number, moments in mine["state"].items():
         scale = float(moments["exp_avg"].abs().max())
         torch.testing.assert_close(
-            theirs["state"][number]["exp_avg"], moments["exp_avg"], rtol=1e-4, atol=1e-5 * scale + 1e-12
+            theirs["state"][number]["exp_avg"], moments["exp_avg"], rtol=1e-5, atol=1e-6 * scale + 1e-14
         )
     assert max(float(moments["exp_avg"].abs().max()) for moments in mine["state"].values()) > 1e-4
     score = alone["callbacks"]["RunCheckpoints"]["best_score"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from liftpose.data.windows import WindowBatch
@@ -56,7 +55,10 @@ class PlainIntegral(IntegralPose):
 
     def __init__(self, skeleton: str = "h36m_17") -> None:
         super().__init__(skeleton, 18, (32, 32), 4, (4, 4, 4))
-        torch.nn.init.normal_(self.final_layer.weight, std=1.0)
+        for layer in (*self.deconv_layers, self.final_layer):
+            if isinstance(layer, nn.ConvTranspose2d | nn.Conv2d):  # else no gradient comes through
+                nn.init.kaiming_normal_(layer.weight)
+        self.eval()
 
     def train(self, mode: bool = True) -> PlainIntegral:
         """Keep the statistics."""

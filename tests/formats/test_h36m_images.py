@@ -107,7 +107,7 @@ def test_numbers_nobody_can_train_on_are_refused(tmp_path: Path, column: str, va
     assert not (tmp_path / "a.npz").exists()
 
 
-@pytest.mark.parametrize("name", ["/etc/passwd", "../a.jpg", "images/../../a.jpg", "a\\b.jpg", "C:/a.jpg", "a\nb.jpg"])
+@pytest.mark.parametrize("name", ["/etc/passwd", "../a.jpg", "images/../../a.jpg", "a\\b.jpg", "C:/a.jpg", "a\nb.jpg", "\ud800"])
 def test_names_that_lead_out_are_refused(tmp_path: Path, name: str) -> None:
     images = image_set(tmp_path)
     with pytest.raises(LiftposeError, match="expected the path of picture 2 inside the folder of the pictures"):
@@ -124,6 +124,17 @@ def test_missing_pictures_and_other_files_are_told(tmp_path: Path) -> None:
         read_image_set(tmp_path / "other.npz")
     with pytest.raises(LiftposeError, match="found no such file"):
         read_image_set(tmp_path / "none.npz")
+
+
+def test_the_other_order_of_bytes_is_read(tmp_path: Path) -> None:
+    path = annotation_file(tmp_path, "train")
+    write_image_set(path, image_set(tmp_path))
+    with np.load(path) as file:
+        content = dict(file)
+    np.savez(path, **{name: array.astype(array.dtype.newbyteorder(">")) for name, array in content.items()})
+    found = read_image_set(path)
+    same(found, image_set(tmp_path))
+    assert found.boxes.dtype.isnative and found.views.dtype.isnative  # torch takes no others
 
 
 def test_columns_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:

@@ -94,6 +94,24 @@ def test_what_is_damaged_is_made_again(path: Path, damage: bytes) -> None:
     assert file.read_bytes() == whole
 
 
+def test_a_place_that_is_none_is_made_again(path: Path) -> None:
+    to_image = a_map(1.0, 0.3, False)
+    first = crops(path).cut_patch(path, BOX, to_image)
+    (file,) = (path.parent / "crops").rglob("*.jpg")
+    Image.new("RGB", (30, 30)).save(file, comment="5 5 5 5")
+    assert np.array_equal(crops(path).cut_patch(path, BOX, to_image), first)
+
+
+def test_a_folder_that_cannot_be_written_costs_no_picture(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A full disk is nothing that is wrong with a picture: otherwise it would be left out as one that is broken."""
+    to_image = a_map(1.0, 0.3, False)
+    (path.parent / "file").write_bytes(b"")
+    kept = PictureCrops(path.parent / "file", SIZE, 0.25, True)
+    for _ in range(2):
+        assert np.array_equal(kept.cut_patch(path, BOX, to_image), crops(path).cut_patch(path, BOX, to_image))
+    assert caplog.text.count("data.crops: pictures whose parts cannot be kept are decoded each time") == 1
+
+
 def test_bad_pictures_are_refused_and_nothing_is_kept(path: Path) -> None:
     with pytest.raises(LiftposeError, match=r"missing\.png: expected a picture, found no such file"):
         crops(path).cut_patch(path.with_name("missing.png"), BOX, a_map(1.0, 0.0, False))

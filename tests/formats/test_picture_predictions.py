@@ -109,6 +109,7 @@ def changed(path: Path, **entries: Any) -> Path:
         ({"metadata": np.array('{"format": "x"}')}, "metadata: format: expected 'liftpose-picture-predictions'"),
         ({"poses_3d": np.zeros((3, 17, 3))}, r"expected poses_3d of shape \(3, 16, 3\), found \(3, 17, 3\) of float64"),
         ({"poses_3d": np.zeros((3, 16, 3), int)}, r"expected poses_3d of shape \(3, 16, 3\), found .* of int64"),
+        ({"boxes": np.full((3, 4), np.nan)}, "expected finite numbers as boxes, found others"),
         ({"views": np.zeros(3)}, r"expected views of shape \(3,\), found \(3,\) of float64"),
         ({"confidence": None}, r"expected confidence of shape \(3, 16\), found none"),
         ({"subjects": np.array(["S1"])}, "expected 3 subjects, found others"),
@@ -120,6 +121,14 @@ def test_a_broken_file_is_one_line(tmp_path: Path, entries: dict[str, Any], mess
     with pytest.raises(LiftposeError, match=message) as caught:
         read_picture_predictions(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_an_unknown_skeleton_is_named_with_the_file(tmp_path: Path) -> None:
+    with np.load(changed(tmp_path / "x.npz")) as file:
+        metadata = json.loads(str(file["metadata"])) | {"skeleton": "octopus"}
+    path = changed(tmp_path / "x.npz", metadata=np.array(json.dumps(metadata)))
+    with pytest.raises(LiftposeError, match=r"x\.npz: metadata: .*octopus"):
+        read_picture_predictions(path)
 
 
 def test_other_joint_names_under_a_known_name(tmp_path: Path) -> None:

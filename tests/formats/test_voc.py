@@ -163,10 +163,10 @@ def test_pictures_and_masks_that_are_wrong_are_named(tmp_path: Path) -> None:
         read_voc_occluders(folder)
     Image.new("P", SIZE[::-1], 3).save(mask)
     mask.write_bytes(mask.read_bytes()[:-40])
-    with pytest.raises(LiftposeError, match=r"a\.png: expected a mask, found a file that cannot be decoded"):
+    with pytest.raises(LiftposeError, match=r"a\.png: expected a picture, found a file that cannot be decoded"):
         read_voc_occluders(folder)
     mask.unlink()
-    with pytest.raises(LiftposeError, match=r"a\.png: expected a mask, found no such file"):
+    with pytest.raises(LiftposeError, match=r"a\.png: expected a picture, found no such file"):
         read_voc_occluders(folder)
 
 

@@ -132,10 +132,10 @@ def test_a_camera_that_sees_nothing_is_named(scene: Any) -> None:
 
 
 def test_cameras_that_see_other_people_are_refused(scene: Any) -> None:
-    seen = scene.noisy(1.0)
+    seen = scene.noisy(1.0)[:30, :2]
     seen[:, 1] = 1000 * torch.rand_like(seen[:, 1])
     with pytest.raises(LiftposeError, match="camera 1 with camera 0"):
-        estimate_rig(scene.cameras, seen, known(scene), H36M_17)
+        estimate_rig(scene.cameras[:2], seen, known(scene)[:30, :2], H36M_17)
 
 
 def test_a_pair_says_what_it_found(scene: Any) -> None:

@@ -95,6 +95,16 @@ def test_without_a_camera_the_box_is_two_metres(picture: Path) -> None:
     np.testing.assert_allclose(found.keypoints_2d[0], 49.5 + 80 * labels[0, :, :2], atol=1e-4)
 
 
+def test_parallel_rays_are_those_of_a_camera_far_away(picture: Path) -> None:
+    """Also for patches that are no squares, whose label units are not alike."""
+    labels = torch.rand(1, 17, 3, dtype=torch.float64) - 0.5
+    person = PictureBox(str(picture), 10, 20, 30, 60)
+    alone = predict_pictures(Seen(labels, (32, 64)).loaded, [person])
+    far = predict_pictures(Seen(labels, (32, 64)).loaded, [person], lens=Lens(1e7))
+    np.testing.assert_allclose(alone.poses_3d, far.poses_3d, atol=1e-4)
+    np.testing.assert_allclose(np.ptp(alone.poses_3d[0, :, 0]), float(np.ptp(labels[0, :, 0])), atol=1e-5)  # 1 m wide
+
+
 def test_what_the_network_sees(picture: Path) -> None:
     network = Seen(torch.zeros(1, 17, 3, dtype=torch.float64))
     # Half a pixel makes the published patch, whose pixel 32 is the middle of the box, fall on whole pixels.

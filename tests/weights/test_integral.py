@@ -126,6 +126,21 @@ def test_half_a_file_is_refused(reference: Path) -> None:
         load_integral(path)
 
 
+@pytest.mark.parametrize("name", ["deconv_layers.x.weight", "deconv_layers.weight", "deconv_layers.99.weight"])
+def test_layers_of_other_names_are_refused(name: str, trained: IntegralPose) -> None:
+    weights = {**trained.state_dict(), name: torch.zeros(8, 8, 4, 4)}
+    found = integral_network(weights, "x.pth")
+    with pytest.raises(LiftposeError, match=r"x\.pth: "):
+        assert found is not None
+        found.build("x.pth", image_size=(64, 64))
+
+
+def test_a_last_layer_of_one_number_is_not_taken(trained: IntegralPose, tmp_path: Path) -> None:
+    torch.save({**trained.state_dict(), "final_layer.bias": torch.tensor(0.0)}, tmp_path / "x.pth")
+    start = start_integral(IntegralPose("mpii_16", **SMALL), tmp_path / "x.pth")
+    assert start.joints == () and "final_layer.bias" in start.taken.mismatched
+
+
 def test_a_file_of_joints_that_nobody_has_is_refused() -> None:
     network = IntegralPose("h36m_17", **SMALL)
     weights = network.state_dict() | {

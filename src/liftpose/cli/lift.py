@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +20,7 @@ __all__ = ["run"]
 
 POSES: Final = ".npz"
 PAGE: Final = ".html"
+_BEGINS_OUTSIDE: Final = re.compile(r"-[\d.]+,")
 
 
 def run(words: Sequence[str]) -> int:
@@ -36,7 +39,9 @@ def run(words: Sequence[str]) -> int:
     if {"-h", "--help"} & set(words[1:]):
         parser.print_help()
         return 0
-    options = parser.parse_args(list(words[1:])).as_dict()
+    # argparse takes a word like -5,10,40,80 for an option unless it has a space in it.
+    spaced = [f" {word}" if _BEGINS_OUTSIDE.match(word) else word for word in words[1:]]
+    options = parser.parse_args(spaced).as_dict()
     outputs = _outputs(options)
     boxes = _numbers(options)
     lens = _lens(options)
@@ -117,7 +122,7 @@ def _numbers(options: dict[str, Any]) -> list[tuple[float, float, float, float] 
     if not options["box"]:
         raise LiftposeError("--box: expected X,Y,WIDTH,HEIGHT in pixels around the person (or all), found none")
     boxes: list[tuple[float, float, float, float] | None] = []
-    for text in options["box"]:
+    for text in map(str.strip, options["box"]):
         if text == "all":
             boxes.append(None)
             continue
@@ -149,7 +154,7 @@ def _lens(options: dict[str, Any]) -> Lens | None:
         return None
     if options["principal_point"] is None:
         return Lens(options["focal"])
-    x, y = _split(options["principal_point"], 2, "--principal_point", "X,Y in pixels")
+    x, y = _split(options["principal_point"].strip(), 2, "--principal_point", "X,Y in pixels")
     return Lens(options["focal"], (x, y))
 
 
@@ -184,6 +189,9 @@ def _write_page(path: Path, predictions: Any) -> None:
     from liftpose.viewer.page import write_page
     from liftpose.viewer.pictures import picture_scene
 
-    seen = {file: read_picture(file, upright=True) for file in dict.fromkeys(predictions.files)}
-    scene = picture_scene(predictions, [seen[file] for file in predictions.files])
+    @lru_cache(maxsize=1)
+    def seen(file: str) -> Any:
+        return read_picture(file, upright=True)
+
+    scene = picture_scene(predictions, map(seen, predictions.files))
     write_page(path, scene, model=predictions.model, note=predictions.scale)

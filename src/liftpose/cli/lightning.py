@@ -368,6 +368,7 @@ SILENCED_WARNINGS = (
     ".*callbacks used to create the checkpoint need to be provided.*",
     ".*smaller than the logging interval.*",
     ".*Trainer already configured with model summary callbacks.*",
+    ".*is not supported by the model summary.*",  # of mixed precision, whose sizes it cannot tell
     ".*Checkpoint directory .* exists and is not empty.*",  # a training that goes on, or one that is to be overwritten
 )
 SILENCED_LINES = (

@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import pytorch_lightning as pl
-import torch
 from torch.utils.data import DataLoader
 
 from liftpose.data.image_joints import bring_into_joints
 from liftpose.data.image_rows import rows_with_boxes, rows_with_people, with_tight_boxes
 from liftpose.data.images import ImageSet, PatchBatch
-from liftpose.data.occlusion import Occluders, paste_occluders
-from liftpose.data.patch_columns import PatchColumns, normalize_patches
+from liftpose.data.occlusion import Occluders
+from liftpose.datamodules.image_options import check_ranges, joint_order
 from liftpose.datamodules.index_loader import IndexBatches
 from liftpose.datamodules.patch_loader import Augmentation, CutPatches, PatchBatches, patch_loader
+from liftpose.datamodules.patch_maker import PatchMaker
 from liftpose.errors import LiftposeError
 from liftpose.formats.images import check_some_pictures
 from liftpose.formats.picture_crops import PictureCrops
 from liftpose.formats.voc import read_voc_occluders
-from liftpose.skeletons import Skeleton, get_skeleton
+from liftpose.skeletons import Skeleton
 
 __all__ = ["ImageDataModule", "PatchNetwork"]
 
@@ -103,7 +103,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.seed = seed
-        self.joints = None if joints is None else _joints(joints)
+        self.joints = None if joints is None else joint_order(joints)
         self.joints_by_index = joints_by_index
         self.patch_size = patch_size
         self.scale_factor = scale_factor
@@ -119,33 +119,11 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         self.reduced_decoding = reduced_decoding
         self.crops = crops
         self.predict_split = predict_split
-        self._check_ranges()
+        check_ranges(self)
         self.left_out: dict[str, str] = {}
         self._images: dict[str, ImageSet] = {}
-        self._columns: dict[str, PatchColumns] = {}
         self._occluders: Occluders | None = None
-        self._occluders_on_device: Occluders | None = None
-
-    def _check_ranges(self) -> None:
-        """Refuse options with which nothing could be cut out or learnt."""
-        if self.batch_size < 1:
-            raise LiftposeError(f"data.batch_size: expected a number from 1 up, found {self.batch_size}")
-        if self.num_workers < 0:
-            raise LiftposeError(f"data.num_workers: expected a number from 0 up, found {self.num_workers}")
-        if not 0 <= self.seed < 2**32:
-            raise LiftposeError(f"data.seed: expected a number from 0 to {2**32 - 1}, found {self.seed}")
-        if self.patch_size is not None and min(self.patch_size) < 1:
-            raise LiftposeError(f"data.patch_size: expected pixels from 1 up, found {tuple(self.patch_size)}")
-        for name in ("rotation_probability", "flip_probability", "occlusion_probability"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise LiftposeError(f"data.{name}: expected a share from 0 to 1, found {getattr(self, name)}")
-        for name in ("scale_factor", "colour"):
-            if not 0 <= getattr(self, name) < 1:
-                raise LiftposeError(f"data.{name}: expected a number from 0 to below 1, found {getattr(self, name)}")
-        if not 0 <= self.rotation <= 180:
-            raise LiftposeError(f"data.rotation: expected degrees from 0 to 180, found {self.rotation}")
-        if not 0 < self.depth_extent < math.inf:
-            raise LiftposeError(f"data.depth_extent: expected metres above 0, found {self.depth_extent}")
+        self._on_device = PatchMaker()
 
     # -------------------------------------------------------------------------------------------------------- pictures
     @abstractmethod
@@ -403,31 +381,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         Returns:
             Normalised patches with labels.
         """
-        device = cut.patches.device
-        columns = self._columns.get(cut.split)
-        if columns is None or columns.device != device:
-            columns = self._columns[cut.split] = PatchColumns.of(self.images(cut.split), cut.split, device)
-        images = cut.patches.permute(0, 3, 1, 2).contiguous().float()
-        if cut.pastes:
-            images = paste_occluders(images, cut.pastes, self._occluders_on(device))
-        return columns.batch(
-            normalize_patches(images, cut.colour),
-            cut.indices,
-            cut.to_image,
-            self.depth_extent * cut.scale,
-            mirrored=cut.mirrored,
-            weight=cut.weight,
-            place=cut.place,
-        )
-
-    def _occluders_on(self, device: torch.device) -> Occluders:
-        """Return the objects to paste on a device; workers have them on the CPU."""
-        found = self._occluders_on_device
-        if found is None or found.pixels.device != device:
-            if self._occluders is None:
-                raise ValueError("expected the objects that are to be pasted to be read, found none")
-            found = self._occluders_on_device = self._occluders.to(device)
-        return found
+        return self._on_device.make(cut, self.images(cut.split), self.depth_extent, self._occluders)
 
     def teardown(self, stage: str) -> None:
         """Say what was left out, and let go of what is on the device; annotations stay for a later stage.
@@ -437,13 +391,4 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         """
         if self.left_out:
             log.warning("%s: %d pictures could not be read and were left out", self.root, len(self.left_out))
-        self._columns.clear()
-        self._occluders_on_device = None
-
-
-def _joints(name: str) -> Skeleton:
-    """Return the joint order of an option."""
-    try:
-        return get_skeleton(name)
-    except LiftposeError as error:
-        raise LiftposeError(f"data.joints: {str(error).removeprefix('skeleton: ')}") from error
+        self._on_device.clear()

@@ -129,7 +129,8 @@ def _numbers(h5py: Any, where: str, file: Any, name: str, size: int | None) -> n
     """Read an array that is in this file, not in another one that it points to."""
     group, _, last = name.rpartition("/")
     holder = file.get(group)
-    if not isinstance(holder, h5py.Group) or not isinstance(holder.get(last, getlink=True), h5py.HardLink):
+    inside = isinstance(holder, h5py.Group) and holder.file.filename == file.filename
+    if not inside or not isinstance(holder.get(last, getlink=True), h5py.HardLink):
         raise LiftposeError(f"{where}: expected an array {last}, found none")
     found = holder[last]
     if not isinstance(found, h5py.Dataset) or found.external or found.is_virtual or found.dtype.kind not in "fiu":

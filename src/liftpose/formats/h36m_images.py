@@ -154,7 +154,7 @@ def _column(where: str, content: Mapping[str, Any], name: str, kind: str) -> npt
     if not isinstance(column, np.ndarray) or column.dtype.str[1:] != kind:
         found = f"{column.dtype}" if isinstance(column, np.ndarray) else "none"
         raise LiftposeError(f"{where}: expected a column {name} of {np.dtype(kind)}, found {found}")
-    return column
+    return column.astype(kind, copy=False)  # a file may have the other order of bytes
 
 
 def _words(where: str, content: Mapping[str, Any], metadata: Mapping[str, Any], name: str) -> tuple[str, ...]:

@@ -69,10 +69,12 @@ def convert_image_annotations(
     _refuse_existing(out, [target for each in targets.values() for target in each], overwrite)
     lines, files = [], []
     pictures = Path(out) / "images"
+    sets: dict[str, ImageSet] = {}  # all of them, so that nothing is written when the last one is broken
     for number, (name, content) in enumerate(_contents(Path(path), names)):
         if progress:
             progress(number, len(names), f"{name}.pkl")
-        images = read_image_pickle(f"{path}: {names[name]}", out, stream=content, sixteen=sixteen)
+        sets[name] = read_image_pickle(f"{path}: {names[name]}", out, stream=content, sixteen=sixteen)
+    for name, images in sets.items():
         notes = {"source": f"released annotations {name}.pkl", "pixels": "without distortion"}
         for target in targets[name]:
             files.append(annotation_file(out, target))

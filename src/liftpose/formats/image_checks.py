@@ -16,7 +16,7 @@ from liftpose.errors import LiftposeError
 
 __all__ = ["check_image_set", "check_picture_folder", "check_picture_names"]
 
-_UNSAFE = re.compile(r"^/|^[A-Za-z]:|\\|(?:^|/)\.\.(?:/|$)|[\x00-\x1f\x7f]")
+_UNSAFE = re.compile(r"^/|^[A-Za-z]:|\\|(?:^|/)\.\.(?:/|$)|[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def check_picture_names(where: str, names: Sequence[Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ from liftpose.formats.images import needed_part, open_picture, picture_pixels, r
 __all__ = ["PictureCrops"]
 
 Picture = npt.NDArray[np.uint8]
+
+log = logging.getLogger(__name__)
+
+_told: Final[set[Path]] = set()  # folders that have been warned of in this process
 
 _VERSION: Final = 1  # counts up when the same settings keep something else
 _QUALITY: Final = 95
@@ -58,15 +63,15 @@ class PictureCrops:
             (H, W, 3) uint8, RGB.
 
         Raises:
-            LiftposeError: The picture cannot be read, the box is outside it, or the part cannot be written.
+            LiftposeError: The picture cannot be read, or the box is outside it. A part that cannot be kept is no error:
+                the disk may be full, of which each process warns once.
         """
         file = self._file(path, box)
         try:
             part, corners = _read(file)
         except (LiftposeError, ValueError):  # missing, or not what was written
             content = self._make(path, box)
-            with write_atomically(file) as temporary:
-                temporary.write_bytes(content)
+            self._keep(file, content)
             part, corners = _read(io.BytesIO(content))
         left, top, right, bottom = corners
         scale = np.array([[part.shape[1] / (right - left)], [part.shape[0] / (bottom - top)]])
@@ -75,6 +80,16 @@ class PictureCrops:
         matrix *= scale
         matrix[:, 2] -= 0.5
         return warp_patch(part, matrix, self.patch_size)
+
+    def _keep(self, file: Path, content: bytes) -> None:
+        """Write a part of a picture; where that fails it is made anew each time."""
+        try:
+            with write_atomically(file) as temporary:
+                temporary.write_bytes(content)
+        except LiftposeError as error:
+            if self.folder not in _told:
+                _told.add(self.folder)
+                log.warning("data.crops: pictures whose parts cannot be kept are decoded each time (%s)", error)
 
     def _file(self, path: Path, box: Sequence[float]) -> Path:
         """Return where the part of a picture is kept; it depends on all that its content does."""
@@ -112,6 +127,6 @@ def _read(file: Path | io.BytesIO) -> tuple[Picture, tuple[int, ...]]:
     """Read a part of a picture and its left, top, right and bottom."""
     with open_picture(file) as image:
         corners = tuple(int(word) for word in image.info.get("comment", b"").split())
-        if len(corners) != 4:
-            raise ValueError("expected the place of the part, found none")
+        if len(corners) != 4 or corners[0] >= corners[2] or corners[1] >= corners[3]:
+            raise ValueError(f"expected the place of the part, found {corners}")
         return picture_pixels(image), corners

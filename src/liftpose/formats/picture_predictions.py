@@ -142,7 +142,10 @@ def read_picture_predictions(path: str | os.PathLike[str]) -> PicturePredictions
     """
     content = read_npz(path)
     metadata = _read_metadata(path, content)
-    skeleton = get_skeleton(str(metadata["skeleton"]))
+    try:
+        skeleton = get_skeleton(str(metadata["skeleton"]))
+    except LiftposeError as error:
+        raise LiftposeError(f"{path}: metadata: {error}") from error
     if list(skeleton.joint_names) != metadata["joint_names"]:
         raise LiftposeError(f"{path}: expected the joints of {skeleton.name}, found {metadata['joint_names']}")
     rows = len(content["files"]) if isinstance(content.get("files"), np.ndarray) and content["files"].ndim else 0
@@ -155,6 +158,8 @@ def read_picture_predictions(path: str | os.PathLike[str]) -> PicturePredictions
         if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype.kind != kind:
             found = f"{array.shape} of {array.dtype}" if isinstance(array, np.ndarray) else "none"
             raise LiftposeError(f"{path}: expected {name} of shape {shape}, found {found}")
+        if name != "truth_3d" and not np.isfinite(array).all():
+            raise LiftposeError(f"{path}: expected finite numbers as {name}, found others")
         arrays[name] = array.astype(np.int64 if kind == "i" else np.float32)
     for name in _NAMES:
         texts = content.get(name)

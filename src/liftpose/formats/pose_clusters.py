@@ -67,7 +67,10 @@ def read_pose_clusters(path: str | os.PathLike[str]) -> PoseClusters:
             metadata = None
     if not isinstance(metadata, dict) or any(metadata.get(key) != value for key, value in _FIXED.items()):
         raise LiftposeError(f"{path}: expected a file of pose clusters, found one of another kind")
-    skeleton = get_skeleton(str(metadata.get("skeleton")))
+    try:
+        skeleton = get_skeleton(str(metadata.get("skeleton")))
+    except LiftposeError as error:
+        raise LiftposeError(f"{path}: metadata: {error}") from error
     shape = (len(skeleton), 3)
     if not isinstance(centres, np.ndarray) or centres.shape[1:] != shape or centres.dtype.kind != "f":
         raise LiftposeError(f"{path}: expected centres (K, {len(skeleton)}, 3), found others")

@@ -18,11 +18,10 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from liftpose.errors import LiftposeError
 from liftpose.formats.image_checks import check_picture_names
-from liftpose.formats.images import read_picture
+from liftpose.formats.images import open_picture, read_picture
 from liftpose.formats.npz import read_npz, write_npz
 
 __all__ = ["OCCLUDERS_FILE", "cut_voc_occluders", "read_voc_occluders"]
@@ -201,17 +200,10 @@ def _number(file: Path, text: str | None) -> int:
 
 def _labels(path: Path) -> npt.NDArray[np.uint8]:
     """Return (H, W) numbers of the objects from a mask, a picture with a palette."""
-    try:
-        with Image.open(path) as image:
-            if image.mode not in {"P", "L"}:
-                raise LiftposeError(f"{path}: expected a mask with a palette, found one of the mode {image.mode}")
-            return np.array(image, dtype=np.uint8)
-    except LiftposeError:
-        raise
-    except FileNotFoundError as error:
-        raise LiftposeError(f"{path}: expected a mask, found no such file") from error
-    except Exception as error:  # each of Pillow's decoders has its own kinds
-        raise LiftposeError(f"{path}: expected a mask, found a file that cannot be decoded ({error})") from error
+    with open_picture(path) as image:
+        if image.mode not in {"P", "L"}:
+            raise LiftposeError(f"{path}: expected a mask with a palette, found one of the mode {image.mode}")
+        return np.array(image, dtype=np.uint8)
 
 
 def _write_cache(path: Path, crops: list[Crop], digest: str) -> None:

@@ -212,7 +212,9 @@ def predict_pictures(
     if not bool(labels.isfinite().all()):
         raise LiftposeError(f"{loaded.name}: expected finite poses, found others")
     pixels = labels_to_pixels(labels, to_image, network.image_size)
-    poses = labels * extent
+    # A label unit is a side of the patch; the longer side is the extent, and the volume is as deep.
+    sides = boxes[:, 2:] / boxes[:, 2:].amax(-1, keepdim=True)
+    poses = labels * torch.cat((sides, torch.ones_like(sides[:, :1])), dim=-1).unsqueeze(1) * extent
     scale = f"the longer side of the box is taken for {extent:g} m, seen along parallel rays (no camera was given)"
     if lens is not None:
         centres = [lens.centre or ((sizes[p.file][0] - 1) / 2, (sizes[p.file][1] - 1) / 2) for p in people]

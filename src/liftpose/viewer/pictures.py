@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -45,14 +45,14 @@ class ScenePicture:
         return {"name": self.name, "source": address, "place": list(self.place), "box": list(self.box)}
 
 
-def picture_scene(predictions: PicturePredictions, pictures: Sequence[NDArray[np.uint8]]) -> Scene:
+def picture_scene(predictions: PicturePredictions, pictures: Iterable[NDArray[np.uint8]]) -> Scene:
     """Put poses that were seen in pictures into a room, one after the other.
 
     A pose is turned upright as if the camera had been level, and set on the floor by its lowest joint.
 
     Args:
         predictions: The poses.
-        pictures: The picture of each, (H, W, 3) uint8 RGB.
+        pictures: The picture of each, (H, W, 3) uint8 RGB; only one at a time is kept.
 
     Returns:
         The scene: each person is a frame of it.
@@ -60,8 +60,10 @@ def picture_scene(predictions: PicturePredictions, pictures: Sequence[NDArray[np
     Raises:
         ValueError: There are not as many pictures as poses.
     """
-    if len(pictures) != len(predictions):
-        raise ValueError(f"expected {len(predictions)} pictures, found {len(pictures)}")
+    parts = tuple(
+        _part(name, picture, box)
+        for picture, name, box in zip(pictures, predictions.files, predictions.boxes.tolist(), strict=True)
+    )
     turn, azimuth = upright_rotation(None)
     pose = predictions.poses_3d.astype(np.float64) @ turn.T
     pose = pose - np.array([0.0, 0.0, 1.0]) * pose[..., 2].min(1)[:, None, None]
@@ -84,10 +86,7 @@ def picture_scene(predictions: PicturePredictions, pictures: Sequence[NDArray[np
         azimuth=azimuth,
         in_world=False,
         heading=heading,
-        pictures=tuple(
-            _part(name, picture, box)
-            for name, picture, box in zip(predictions.files, pictures, predictions.boxes.tolist(), strict=True)
-        ),
+        pictures=parts,
     )
 
 

@@ -7,6 +7,7 @@ Xiao, H. Wu, Y. Wei (ECCV 2018) gave to their heat-map networks.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from os import PathLike
 from typing import Any, Final, Literal, NamedTuple, cast, get_args
@@ -33,6 +34,7 @@ HeadStart = Literal["by_name", "by_index", "new"]
 _PREFIX: Final = "network."
 _HEAD: Final = ("final_layer.weight", "final_layer.bias")
 _DEPTH_HEAD: Final = ("depth_fc.weight", "depth_fc.bias")
+_DECONVOLUTION: Final = re.compile(r"deconv_layers\.(\d{1,3})\.weight")
 _CLASSIFIER: Final = "fc.weight"
 _DEPTH_BINS: Final = 64
 _PUBLISHED_ORDERS: Final = {17: ("h36m_17",), 16: ("mpii_16", "h36m_mpii_order_16")}
@@ -94,8 +96,9 @@ def integral_network(content: Mapping[str, Any], where: str) -> PublishedNetwork
     left_out = tuple(name for name in _DEPTH_HEAD if weights.pop(name, None) is not None)
     rows, _, final_kernel, _ = _shape(weights, "final_layer.weight", where)
     told: dict[str, tuple[Any, ...]] = {"layers": (trunk_layers(weights, where),)}
-    deconvolutions = [name for name in weights if name.startswith("deconv_layers.") and weights[name].ndim == 4]
-    shapes = [_shape(weights, name, where) for name in sorted(deconvolutions, key=lambda name: int(name.split(".")[1]))]
+    numbers = sorted(int(match[1]) for match in map(_DECONVOLUTION.fullmatch, weights) if match)
+    names = [f"deconv_layers.{number}.weight" for number in numbers]
+    shapes = [_shape(weights, name, where) for name in names if name in weights and weights[name].ndim == 4]
     told["deconv_channels"] = (tuple(shape[1] for shape in shapes),)
     told["deconv_kernels"] = (tuple(shape[2] for shape in shapes),)
     told["final_kernel"] = (final_kernel,)
@@ -231,7 +234,7 @@ def _order_of(network: PoseResNet, final: Mapping[str, Tensor], order: Skeleton 
 
     A file that does not say its order is taken to be one of the public training.
     """
-    if len(final) < len(_HEAD):
+    if len(final) < len(_HEAD) or final[_HEAD[1]].ndim != 1:
         return None
     weight, bias = (final[name] for name in _HEAD)
     rows, outputs = len(bias), network.outputs

@@ -18,6 +18,9 @@ __all__ = ["run"]
 _TRAINING_SETS = ("train-fs", "train-ss")
 _BOXES = ("pelvis", "tight")
 _SIXTEEN = (H36M_MPII_ORDER_16.name, MPII_16.name)
+_OF_ANNOTATIONS = ("train", "joints16")
+_OF_VIDEOS = ("poses", "cameras", "every", "box")
+_DEFAULTS = {"train": _TRAINING_SETS[0], "joints16": _SIXTEEN[0], "every": (5, 64), "box": _BOXES[0]}
 
 
 def run(words: Sequence[str]) -> int:
@@ -54,13 +57,11 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument(
         "--train",
         type=str,
-        default=_TRAINING_SETS[0],
         help="Released set that becomes train.npz: train-fs (3D truth, the default) or train-ss (made from views).",
     )
     parser.add_argument(
         "--joints16",
         type=str,
-        default=_SIXTEEN[0],
         help=f"What released records of 16 joints are: {_SIXTEEN[0]} (the default) or {_SIXTEEN[1]}.",
     )
     parser.add_argument(
@@ -74,23 +75,27 @@ def run(words: Sequence[str]) -> int:
         "--every",
         nargs=2,
         type=int,
-        default=[5, 64],
         metavar=("N", "M"),
         help="Take every N-th frame of S1, S5, S6, S7, S8 and every M-th of S9 and S11 (default 5 64).",
     )
     parser.add_argument(
         "--box",
         type=str,
-        default=_BOXES[0],
         help="pelvis: 2 m around the pelvis, by its true depth, as published (the default); tight: around the joints.",
     )
     options = parser.parse_args(list(words)).as_dict()
     for name, choices in {"train": _TRAINING_SETS, "joints16": _SIXTEEN, "box": _BOXES}.items():
-        if options[name] not in choices:
+        if options[name] is not None and options[name] not in choices:
             raise LiftposeError(f"--{name}: expected {' or '.join(choices)}, found {options[name]}")
     path = Path(options["from"])
+    videos = any(path.glob("S*/Videos"))
+    for name in _OF_ANNOTATIONS if videos else _OF_VIDEOS:
+        if options[name] is not None:
+            kinds = ("released annotations", "official videos")
+            raise LiftposeError(f"--{name}: expected it with {kinds[not videos]}, found {kinds[videos]} in {path}")
+    options |= {name: value for name, value in _DEFAULTS.items() if options[name] is None}
     with progress_bar() as show:
-        if any(path.glob("S*/Videos")):
+        if videos:
             if options["poses"] and options["poses"][0] not in OFFICIAL_H36M:
                 raise LiftposeError(
                     f"--poses: expected {', '.join(OFFICIAL_H36M)} before the path, found {options['poses'][0]}"

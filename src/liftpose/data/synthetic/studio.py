@@ -19,13 +19,10 @@ from liftpose.data.synthetic.rendering import View, paint_people, view_of
 from liftpose.data.synthetic.scenes import make_light, make_room, paint_room, take_photograph
 from liftpose.data.synthetic.shapes import body_shapes
 from liftpose.data.synthetic.signals import FloatArray, derive_generator
-from liftpose.geometry import Camera, h36m_cameras, pelvis_boxes
+from liftpose.geometry import H36M_CAMERA_IDS, Camera, h36m_cameras, pelvis_boxes
 from liftpose.skeletons import H36M_17
 
-__all__ = ["CAMERA_NAMES", "StudioTake", "photograph_take", "studio_cameras", "studio_images", "studio_takes"]
-
-CAMERA_NAMES: Final = ("54138969", "55011271", "58860488", "60457274")
-"""Names of the four cameras of Human3.6M, as in the names of its folders."""
+__all__ = ["StudioTake", "photograph_take", "studio_cameras", "studio_images", "studio_takes"]
 
 _CAMERAS_OF: Final = "S9"  # the published calibration of this person's recordings stands around the synthetic people
 _FPS: Final = 50.0
@@ -138,7 +135,7 @@ def photograph_take(take: StudioTake, size: int, seed: int) -> Iterator[Photogra
     room, light = make_room(rng, CAPTURE_CENTRE, _FREE), make_light(rng)
     centre = torch.tensor([*CAPTURE_CENTRE, 1.0], dtype=torch.float64)
     for index, view in enumerate(_views(size)):
-        sensor = derive_generator(seed, take.subject, take.action, "sensor", CAMERA_NAMES[index])
+        sensor = derive_generator(seed, take.subject, take.action, "sensor", H36M_CAMERA_IDS[index])
         grain, blur = float(sensor.uniform(1.5, 5.0)), float(sensor.uniform(0.35, 0.7))
         empty = paint_room(view, room, light, float(view.camera.to_camera(centre)[2]) + _BEHIND)
         pictures = [empty.copy() for _ in take.frames]
@@ -157,4 +154,4 @@ def _views(size: int) -> list[View]:
 
 def _file(take: StudioTake, view: int, frame: int) -> str:
     """Return the name of a picture, in Human3.6M's manner."""
-    return f"images/{take.subject}/{take.action.replace(' ', '_')}.{CAMERA_NAMES[view]}/{frame:06d}.jpg"
+    return f"images/{take.subject}/{take.action.replace(' ', '_')}.{H36M_CAMERA_IDS[view]}/{frame:06d}.jpg"
