@@ -112,7 +112,6 @@ def test_mistakes_are_one_line(tmp_path: Path, released: Path, liftpose: Callabl
     assert not (tmp_path / "out").exists()
 
 
-
 def test_nothing_is_written_when_one_of_the_sets_is_broken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, liftpose: Callable[..., Any]
 ) -> None:

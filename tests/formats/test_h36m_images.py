@@ -107,7 +107,9 @@ def test_numbers_nobody_can_train_on_are_refused(tmp_path: Path, column: str, va
     assert not (tmp_path / "a.npz").exists()
 
 
-@pytest.mark.parametrize("name", ["/etc/passwd", "../a.jpg", "images/../../a.jpg", "a\\b.jpg", "C:/a.jpg", "a\nb.jpg", "\ud800"])
+@pytest.mark.parametrize(
+    "name", ["/etc/passwd", "../a.jpg", "images/../../a.jpg", "a\\b.jpg", "C:/a.jpg", "a\nb.jpg", "\ud800"]
+)
 def test_names_that_lead_out_are_refused(tmp_path: Path, name: str) -> None:
     images = image_set(tmp_path)
     with pytest.raises(LiftposeError, match="expected the path of picture 2 inside the folder of the pictures"):

@@ -102,7 +102,7 @@ def test_parallel_rays_are_those_of_a_camera_far_away(picture: Path) -> None:
     alone = predict_pictures(Seen(labels, (32, 64)).loaded, [person])
     far = predict_pictures(Seen(labels, (32, 64)).loaded, [person], lens=Lens(1e7))
     np.testing.assert_allclose(alone.poses_3d, far.poses_3d, atol=1e-4)
-    np.testing.assert_allclose(np.ptp(alone.poses_3d[0, :, 0]), float(np.ptp(labels[0, :, 0])), atol=1e-5)  # 1 m wide
+    np.testing.assert_allclose(np.ptp(alone.poses_3d[0, :, 0]), np.ptp(labels.numpy()[0, :, 0]), atol=1e-5)  # 1 m wide
 
 
 def test_what_the_network_sees(picture: Path) -> None:

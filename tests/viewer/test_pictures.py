@@ -63,7 +63,7 @@ def test_people_stand_upright_on_the_floor(standing: NDArray[np.float64]) -> Non
     assert heights.min() == 0 and heights.argmax() == 10  # the head
     bones = [np.linalg.norm(pose[10] - pose[0]) for pose in (scene.prediction[1], standing)]
     assert bones[0] == pytest.approx(bones[1], rel=1e-6)
-    with pytest.raises(ValueError, match="argument"):
+    with pytest.raises(ValueError, match=r"zip\(\) argument 2 is longer"):
         picture_scene(predictions(standing, (100, 100, 90, 90), ("a.jpg", "a.jpg")), [picture])
 
 

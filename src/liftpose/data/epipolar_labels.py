@@ -220,7 +220,8 @@ def make_labels(
 def with_labels(images: ImageSet, labels: EpipolarLabels) -> ImageSet:
     """Put labels in the place of the joints and depths of annotated pictures.
 
-    What the annotations know of joints and depths is forgotten; boxes and cameras stay.
+    What the annotations know of joints and depths is forgotten; boxes and cameras stay. Depths of joints without a label
+    are not a number.
 
     Args:
         images: Annotated pictures.
@@ -250,6 +251,7 @@ def with_labels(images: ImageSet, labels: EpipolarLabels) -> ImageSet:
         skeleton=labels.skeleton,
         keypoints_2d=labels.keypoints_2d[found],
         visible=labels.weights[found],
-        depths=labels.depths[found],
+        # Not 0: in another joint order the root may be one of the joints without a label.
+        depths=np.where(labels.weights[found] > 0, labels.depths[found], np.float32(np.nan)),
         root_depths=labels.root_depths[found],
     )

@@ -125,9 +125,10 @@ def label_views(
 ) -> ViewLabels:
     """Make the labels of one person from the 2D joints of several views.
 
-    A joint is valid if its place is finite and in front of all cameras that have a pose, two of its rays meet at an
-    angle that says where it is, and most of the views that see it, two at least, see it where the label is. A pose is
-    valid if its root and enough other joints are, and its bones are about as long as in other frames.
+    A joint is valid in a view if its place is finite and in front of that camera and of all that it is made of, two of
+    its rays meet at an angle that says where it is, and most of the views that see it, two at least, see it where the
+    label is. A pose is valid if its root and enough other joints are, and its bones are about as long as in other
+    frames.
 
     Args:
         keypoints_2d: (F, V, J, 2) pixels; may be anything where the confidence is 0.
@@ -201,8 +202,8 @@ def _select(
         agreeing = agreeing.unsqueeze(1)
     sharp = points.angle >= math.radians(options.min_angle)
     valid = finite & agreeing & sharp
-    # Views that share a place share its bones.
-    place = (local, valid) if points.separate else (local[:, :1], valid.all(1, keepdim=True))
+    # Views that share a place share its bones; a view that the person is behind says nothing about them.
+    place = (local, valid) if points.separate else (local[:, :1], valid.any(1, keepdim=True))
     valid = valid & _steady(*place, skeleton, options.bone_tolerance).unsqueeze(-1)
     whole = valid[..., root] & (valid.sum(-1) >= min(options.min_joints, len(skeleton)))
     valid = valid & whole.unsqueeze(-1)

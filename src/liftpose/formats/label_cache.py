@@ -68,8 +68,8 @@ def read_labels(path: str | os.PathLike[str]) -> EpipolarLabels:
         The labels; their cameras in float32.
 
     Raises:
-        LiftposeError: There is no such file, it is another one, cut or damaged, its columns do not belong together, or
-            a valid label is not finite.
+        LiftposeError: There is no such file, it is another one, cut or damaged, its columns do not belong together, a
+            valid label is not finite, or a picture has several.
     """
     where = str(path)
     content = _content(path, "liftpose data epipolar-labels makes it")
@@ -88,8 +88,13 @@ def read_labels(path: str | os.PathLike[str]) -> EpipolarLabels:
     for name in ("keypoints_2d", "depths"):
         if not np.isfinite(columns[name][valid]).all():
             raise LiftposeError(f"{where}: expected finite {name} of valid labels, found others")
-    if not np.isfinite(columns["root_depths"]).all() or not np.isfinite(columns["weights"]).all():
-        raise LiftposeError(f"{where}: expected finite depths and weights, found others")
+    if not np.isfinite(columns["root_depths"]).all():
+        raise LiftposeError(f"{where}: expected finite depths of the roots, found others")
+    if not ((columns["weights"] >= 0) & (columns["weights"] <= 1)).all():  # below 0 would teach to be wrong
+        raise LiftposeError(f"{where}: expected weights from 0 to 1, found others")
+    keys = set(zip(files.tolist(), people.tolist(), strict=True))
+    if len(keys) < len(files):
+        raise LiftposeError(f"{where}: expected one row of labels per person and picture, found several")
     try:
         rigs = {
             str(name): Camera.stack(
@@ -100,7 +105,7 @@ def read_labels(path: str | os.PathLike[str]) -> EpipolarLabels:
         views = {str(name): tuple(int(view) for view in listed) for name, listed in dict(metadata["views"]).items()}
         report = tuple(str(line) for line in metadata["report"])
         source = {str(name): str(value) for name, value in dict(metadata["source"]).items()}
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise LiftposeError(f"{where}: expected the cameras and the source of the labels, found none") from error
     return EpipolarLabels(
         files=tuple(str(name) for name in files.tolist()),

@@ -19,7 +19,7 @@ from liftpose.formats.picture_predictions import PicturePredictions
 from liftpose.geometry.patches import labels_to_depths, labels_to_pixels, patch_to_image, picture_poses
 from liftpose.inference.checkpoints import build_part, task_options
 from liftpose.models.lifter import relative_to_root
-from liftpose.models.pose_resnet import IntegralPose, PoseResNet, mirror_coordinates
+from liftpose.models.pose_resnet import IntegralPose, PoseResNet, predict_flip_averaged
 from liftpose.weights.integral import integral_network
 from liftpose.weights.torch_files import read_checkpoint
 
@@ -247,13 +247,7 @@ def _predict(loaded: LoadedPictureNetwork, images: Tensor) -> tuple[Tensor, Tens
     """Return label units (B, J, 3) and confidence (B, J) of normalised patches."""
     network = loaded.network
     with torch.inference_mode():
-        if not loaded.flip_test:
-            return network.predict(images)
-        both, sure = network.predict(torch.cat((images, images.flip(-1))))
-    straight, flipped = both.chunk(2)
-    own, other = sure.chunk(2)
-    mirrored = mirror_coordinates(flipped, network.skeleton, network.image_size[0])
-    return (straight + mirrored) / 2, (own + other[:, list(network.skeleton.mirror_index)]) / 2
+        return predict_flip_averaged(network, images) if loaded.flip_test else network.predict(images)
 
 
 def _grown_boxes(

@@ -21,7 +21,7 @@ from liftpose.models.soft_argmax import Peaked, soft_argmax, soft_argmax_with_pe
 from liftpose.models.temporal import check_sizes
 from liftpose.skeletons import Skeleton, get_skeleton, mirror
 
-__all__ = ["HeatmapPose", "IntegralPose", "PoseResNet", "flip_averaged_coordinates", "mirror_coordinates"]
+__all__ = ["HeatmapPose", "IntegralPose", "PoseResNet", "mirror_coordinates", "predict_flip_averaged"]
 
 _DECONVOLUTIONS: Final = {4: (1, 0), 3: (1, 1), 2: (0, 0)}  # kernel -> padding and output padding that double the size
 _FINAL: Final = {1: 0, 3: 1}  # kernel -> padding that keeps the size
@@ -314,10 +314,10 @@ def mirror_coordinates(coordinates: Tensor, skeleton: Skeleton, width: int) -> T
     return mirrored
 
 
-def flip_averaged_coordinates(network: IntegralPose, images: Tensor) -> Tensor:
-    """Estimate poses, averaged with those of the mirrored pictures.
+def predict_flip_averaged(network: PoseResNet, images: Tensor) -> Peaked:
+    """Find the joints of the people in pictures, averaged with those that are found in the mirrored pictures.
 
-    The average is that of places. Mirroring the volumes instead would shift them, because a bin stands for its left
+    The average is that of places. Mirroring volumes or maps instead would shift them, because a bin stands for its left
     edge: by three quarters of a bin.
 
     Args:
@@ -325,11 +325,19 @@ def flip_averaged_coordinates(network: IntegralPose, images: Tensor) -> Tensor:
         images: (B, 3, H, W) RGB, normalised.
 
     Returns:
-        (B, J, 3) label units.
+        (B, J, 3) label units, and (B, J) confidence, the mean of both.
+
+    Raises:
+        ValueError: The shape is another.
     """
-    both: Tensor = network(torch.cat((images, images.flip(-1))))
-    straight, flipped = both.chunk(2)
-    return (straight + mirror_coordinates(flipped, network.skeleton, network.image_size[0])) / 2
+    found = network.predict(torch.cat((images, images.flip(-1))))
+    straight, flipped = found.coordinates.chunk(2)
+    own, other = found.confidence.chunk(2)
+    skeleton = network.skeleton
+    return Peaked(
+        (straight + mirror_coordinates(flipped, skeleton, network.image_size[0])) / 2,
+        (own + other[:, list(skeleton.mirror_index)]) / 2,
+    )
 
 
 def _checked_size(image_size: Sequence[int]) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from liftpose.geometry.patches import labels_to_depths, labels_to_pixels, pictur
 from liftpose.losses.cells import cell_loss
 from liftpose.losses.coordinates import coordinate_l1_loss, coordinate_mse_loss, coordinate_smooth_l1_loss
 from liftpose.models.lifter import relative_to_root
-from liftpose.models.pose_resnet import IntegralPose, PoseResNet, mirror_coordinates
+from liftpose.models.pose_resnet import IntegralPose, PoseResNet, predict_flip_averaged
 from liftpose.models.soft_argmax import soft_argmax
 from liftpose.tasks.base import BaseTask
 from liftpose.weights.integral import HeadStart, start_integral
@@ -26,7 +26,7 @@ from liftpose.weights.integral import HeadStart, start_integral
 __all__ = ["ImageTask", "PicturePoses"]
 
 TRUE_DEPTH = "the true depth of the root and the true camera"
-BOX = "the side of the box, taken for as many metres as in training"
+BOX = "the longer side of the box, taken for as many metres as in training"
 LOSSES = {"l1": coordinate_l1_loss, "mse": coordinate_mse_loss}
 
 
@@ -272,21 +272,14 @@ class ImageTask(BaseTask):
             (B, J, 3) label units and (B, J) confidence, comparable within one network only.
         """
         images = batch.images.to(self.dtype)
-        if not self.flip_test:
-            return self.network.predict(images)
-        labels, confidence = self.network.predict(torch.cat((images, images.flip(-1))))
-        straight, flipped = labels.chunk(2)
-        skeleton = self.network.skeleton
-        own, other = confidence.chunk(2)
-        labels = (straight + mirror_coordinates(flipped, skeleton, self.network.image_size[0])) / 2
-        return labels, (own + other[:, list(skeleton.mirror_index)]) / 2
+        return predict_flip_averaged(self.network, images) if self.flip_test else self.network.predict(images)
 
     def predict_pictures(self, batch: PatchBatch) -> PicturePoses:
         """Predict the poses of a batch in the frame of the camera.
 
         Where the depth of the root and the camera are known they are used, as published: no single picture shows them.
-        Elsewhere the side of the box stands for the metres that the labels' depth has it stand for, and the pose is
-        seen along parallel rays.
+        Elsewhere the longer side of the box stands for the metres that the labels' depth has it stand for, and the
+        pose is seen along parallel rays.
 
         Args:
             batch: Patches.
@@ -298,7 +291,11 @@ class ImageTask(BaseTask):
         pixels = labels_to_pixels(labels, batch.to_image, self.network.image_size)
         skeleton = self.network.skeleton
         if batch.depths is None or batch.root_depths is None or batch.intrinsics is None:
-            poses = labels * batch.depth_scale[:, None, None]
+            # What the patch shows in the picture, whatever its own shape: its sides are those of the box.
+            sides = batch.to_image[..., :2].norm(dim=-2) * batch.to_image.new_tensor(self.network.image_size)
+            sides = sides / sides.amax(-1, keepdim=True)
+            units = torch.cat((sides, torch.ones_like(sides[:, :1])), dim=-1) * batch.depth_scale.unsqueeze(-1)
+            poses = labels * units.unsqueeze(1)
             return PicturePoses(relative_to_root(poses, skeleton), pixels, confidence, batch.indices, BOX)
         depths = labels_to_depths(labels, batch.depth_scale)
         poses, truth = (
