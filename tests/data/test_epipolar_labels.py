@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from liftpose.data.epipolar_labels import Detections, group_views, make_labels, with_labels
+from liftpose.data.epipolar_labels import Detections, EpipolarLabels, group_views, make_labels, with_labels
+from liftpose.data.image_joints import bring_into_joints
 from liftpose.data.images import ImageSet
 from liftpose.data.view_labels import LabelOptions
 from liftpose.errors import LiftposeError
-from liftpose.geometry import Camera
-from liftpose.skeletons import H36M_17
+from liftpose.geometry import Camera, encode_labels, patch_to_image
+from liftpose.skeletons import BODY_25B, H36M_17
 
 FRAMES, PEOPLE = 14, ("S5", "S1")
 
@@ -116,6 +117,30 @@ def test_pictures_without_a_valid_label_are_left_out(pictures: ImageSet) -> None
     assert not {name for name, gone in zip(pictures.files, lost, strict=True) if gone} & set(labelled.files)
     with pytest.raises(LiftposeError, match="expected labels with valid joints, found none for"):
         with_labels(pictures, replace(labels, weights=np.zeros_like(labels.weights)))
+
+
+def test_a_root_without_a_label_leaves_no_depth_behind_in_another_joint_order(pictures: ImageSet) -> None:
+    """The pelvis of Human3.6M is the middle of two hips, of which one has no label in the second picture."""
+    few = pictures.take(np.arange(2))
+    weights = np.ones((2, len(BODY_25B)), dtype=np.float32)
+    weights[1, BODY_25B.index("left_hip")] = 0
+    random = np.random.default_rng(0)
+    depths = random.normal(0, 0.3, weights.shape).astype(np.float32)
+    labels = EpipolarLabels(
+        few.files, few.subjects, BODY_25B, np.where(weights[..., None] > 0, few.boxes[:, None, :2], np.nan),
+        np.where(weights > 0, depths, 0), np.full(2, 5, np.float32), weights, weights,
+    )  # fmt: skip
+    images = bring_into_joints(with_labels(few, labels), H36M_17)
+    assert images.depths is not None and images.cameras is not None
+    boxes = torch.from_numpy(images.boxes)
+    _, taught = encode_labels(
+        torch.from_numpy(images.keypoints_2d), torch.from_numpy(images.visible), torch.from_numpy(images.depths),
+        patch_to_image(boxes, (64, 64)), (64, 64), 2.0,
+    )  # fmt: skip
+    assert bool((taught[0] == 1).all()) and not taught[1, :, 2].any()
+    hips = [BODY_25B.index(name) for name in ("left_hip", "right_hip")]
+    wrist = depths[0, BODY_25B.index("left_wrist")] - depths[0, hips].mean()
+    np.testing.assert_allclose(images.depths[0, H36M_17.index("left_wrist")], wrist, rtol=1e-5)
 
 
 def test_pictures_that_the_labels_do_not_know_are_named(pictures: ImageSet) -> None:

@@ -109,6 +109,16 @@ def test_unknown_joints_and_views_are_masked(scene: Any) -> None:
     assert float(looser.weights[3].sum(-1).min()) >= 9
 
 
+def test_a_camera_that_looks_away_does_not_spoil_the_labels_of_the_others(scene: Any) -> None:
+    about = torch.diag(torch.tensor([-1.0, 1.0, -1.0], dtype=torch.float64))
+    away = replace(scene.cameras[[0]], R=about @ scene.cameras[[0]].R, t=scene.cameras[[0]].t @ about)
+    cameras = Camera.stack([*(scene.cameras[view] for view in range(4)), away[0]])
+    seen = torch.cat((scene.keypoints_2d, torch.zeros(60, 1, 17, 2)), 1)
+    confidence = torch.cat((torch.ones(60, 4, 17), torch.zeros(60, 1, 17)), 1)
+    labels = label_views(seen, confidence, cameras, H36M_17, LabelOptions(bone_tolerance=LOOSE))
+    assert bool((labels.weights[:, :4] == 1).all()) and not labels.weights[:, 4].any()
+
+
 def test_a_pose_with_other_bones_is_not_valid(make_scene: Callable[..., Any]) -> None:
     scene = make_scene(30, jitter=0.0)
     grown = scene.poses_3d.clone()

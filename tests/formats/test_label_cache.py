@@ -89,7 +89,11 @@ def broken(number: float, name: str) -> np.ndarray:
         ({"depths": np.zeros((5, 17), np.float32)}, "expected depths of float32 and shape"),
         ({"depths": broken(np.inf, "depths")}, "expected finite depths of valid labels"),
         ({"keypoints_2d": np.full((5, 16, 2), np.nan, np.float32)}, "expected finite keypoints_2d of valid labels"),
-        ({"root_depths": np.full(5, np.nan, np.float32)}, "expected finite depths and weights"),
+        ({"root_depths": np.full(5, np.nan, np.float32)}, "expected finite depths of the roots"),
+        ({"weights": broken(np.nan, "weights")}, "expected weights from 0 to 1"),
+        ({"weights": broken(-1, "weights")}, "expected weights from 0 to 1"),
+        ({"weights": broken(1e9, "weights")}, "expected weights from 0 to 1"),
+        ({"files": np.array(["a", "b", "c", "c", "a"])}, "expected one row of labels per person and picture"),
         ({"subjects": np.array([0, 1, 2, 0, 0], np.int32)}, "expected numbers of 2 people"),
         ({"subjects": np.zeros(3, np.int32)}, "expected the people of 5 pictures"),
         ({"files": np.zeros(5)}, "expected the names of the pictures"),
@@ -118,6 +122,7 @@ def test_metadata_that_miss_something_are_refused(tmp_path: Path) -> None:
         ({"rigs": 3}, "expected the cameras and the source"),
         ({"rigs": {"S1": [{}]}}, "camera 0 of S1"),
         ({"views": {"S1": "x"}}, "expected the cameras and the source"),
+        ({"views": {"S1": [1e999]}}, "expected the cameras and the source"),
     ):
         rewrite(path, metadata=np.array(json.dumps({**metadata, **change})))
         with pytest.raises(LiftposeError, match=message):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from liftpose.errors import LiftposeError
 from liftpose.losses import coordinate_l1_loss, coordinate_smooth_l1_loss
 from liftpose.models import HeatmapPose, IntegralPose
-from liftpose.models.pose_resnet import flip_averaged_coordinates, mirror_coordinates
+from liftpose.models.pose_resnet import mirror_coordinates, predict_flip_averaged
 from liftpose.models.soft_argmax import soft_argmax
 from liftpose.skeletons import get_skeleton
 
@@ -162,13 +162,14 @@ def test_mirrored_coordinates_are_those_of_mirrored_pixels() -> None:
 
 
 @torch.no_grad()
-def test_flip_averaged_coordinates_agree_with_those_of_the_mirrored_pictures() -> None:
+def test_flip_averaged_places_agree_with_those_of_the_mirrored_pictures() -> None:
     network = IntegralPose(**SMALL).eval()
     network.final_layer.weight.normal_(std=3)
     images = torch.randn(2, 3, 96, 64)
-    found = flip_averaged_coordinates(network, images)
-    other = flip_averaged_coordinates(network, images.flip(-1))
+    found, sure = predict_flip_averaged(network, images)
+    other, other_sure = predict_flip_averaged(network, images.flip(-1))
     torch.testing.assert_close(mirror_coordinates(other, network.skeleton, 64), found)
+    torch.testing.assert_close(other_sure[:, list(network.skeleton.mirror_index)], sure)
     assert (found - network(images)).abs().max() > 1e-3
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from liftpose.data.images import PatchBatch
 from liftpose.datamodules import H36MImagesDataModule, MPIIDataModule
 from liftpose.errors import LiftposeError
+from liftpose.geometry import patch_to_image
 from liftpose.models import HeatmapPose, IntegralPose
 from liftpose.models.pose_resnet import mirror_coordinates
 from liftpose.tasks import IntegralKeypointsTask, IntegralPoseTask
@@ -178,12 +179,22 @@ def test_poses_come_from_the_picture_by_the_camera() -> None:
 
 
 @torch.no_grad()
-def test_without_a_camera_the_box_is_the_measure() -> None:
+@pytest.mark.parametrize("box", [(240.0, 120.0), (90.0, 120.0), (120.0, 120.0)])
+def test_without_a_camera_the_box_is_the_measure(box: tuple[float, float]) -> None:
     own, batch = task().eval(), some(truth=False)
+    boxes = torch.tensor([[300.0, 200.0, *box]]).expand(3, -1)
+    turn = torch.tensor([0.0, 0.5, -1.0])
+    batch = batch._replace(to_image=patch_to_image(boxes, (64, 32), angle=turn))
     found = own.predict_pictures(batch)
     labels = own.network(batch.images)
+    # Pixels of the picture, of which the longer side of the box has so many metres.
+    metres = batch.depth_scale / max(box)
     wanted = (labels - labels[:, :1]) * batch.depth_scale[:, None, None]
+    wanted[..., 0] *= box[0] / max(box)
+    wanted[..., 1] *= box[1] / max(box)
     torch.testing.assert_close(found.poses_3d, wanted)
+    apart = (found.keypoints_2d - found.keypoints_2d[:, :1]).norm(dim=-1) * metres.unsqueeze(-1)
+    torch.testing.assert_close(found.poses_3d[..., :2].norm(dim=-1), apart, rtol=1e-4, atol=1e-4)
     assert found.truth_3d is None and "side of the box" in found.scale
 
 

@@ -220,8 +220,8 @@ def make_labels(
 def with_labels(images: ImageSet, labels: EpipolarLabels) -> ImageSet:
     """Put labels in the place of the joints and depths of annotated pictures.
 
-    What the annotations know of joints and depths is forgotten; boxes and cameras stay. Depths of joints without a label
-    are not a number.
+    What the annotations know of joints and depths is forgotten; boxes and cameras stay. Depths of joints without a
+    label are not a number.
 
     Args:
         images: Annotated pictures.
