@@ -27,7 +27,7 @@ Run = Callable[..., tuple[int, str, str]]
 TESTS = Path(__file__).parents[1]
 SIZES = ["--config", str(TESTS / "tiny.yaml"), "--config", str(TESTS / "tiny_rie.yaml")]
 FIT = ["fit", "--config", "rie_stage1.yaml", *SIZES]
-KINDS = "h36m, humaneva, 3dhp, detections, mocap, generate, check"
+KINDS = "h36m, humaneva, 3dhp, detections, mocap, epipolar-labels, generate, h36m-images, mpii, check"
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, h36m_root: Path) -> Path:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["train"], "liftpose: expected a verb (fit, validate, test, predict, data, weights, render), found train"),
+        (["train"], "liftpose: expected a verb (fit, validate, test, predict, data, weights, lift, render), found train"),
         (["data"], f"liftpose data: expected one of {KINDS}, found nothing"),
         (["data", "h37m"], f"liftpose data: expected one of {KINDS}, found h37m"),
         (["data", "mocap", "nowhere", "--out", "x"], "nowhere: expected a folder with motion capture, found nothing"),
