@@ -27,6 +27,7 @@ Run = Callable[..., tuple[int, str, str]]
 TESTS = Path(__file__).parents[1]
 SIZES = ["--config", str(TESTS / "tiny.yaml"), "--config", str(TESTS / "tiny_rie.yaml")]
 FIT = ["fit", "--config", "rie_stage1.yaml", *SIZES]
+VERBS = "fit, validate, test, predict, data, weights, lift, render"
 KINDS = "h36m, humaneva, 3dhp, detections, mocap, epipolar-labels, generate, h36m-images, mpii, check"
 
 
@@ -63,7 +64,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, h36m_root: Path) -> Path:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["train"], "liftpose: expected a verb (fit, validate, test, predict, data, weights, lift, render), found train"),
+        (["train"], f"liftpose: expected a verb ({VERBS}), found train"),
         (["data"], f"liftpose data: expected one of {KINDS}, found nothing"),
         (["data", "h37m"], f"liftpose data: expected one of {KINDS}, found h37m"),
         (["data", "mocap", "nowhere", "--out", "x"], "nowhere: expected a folder with motion capture, found nothing"),
