@@ -139,9 +139,9 @@ usage: liftpose weights import [NETWORK] FILE --out NAME.ckpt [options]
 
 Make a checkpoint from a file of a public code: of RIE, of VideoPose3D, of DH-AUG, PoseAug and PoseFormer, or of a
 network that looks at pictures and its refiner. test, validate, predict and render take it for their checkpoint (as
-they take the file itself), fit takes it as --model.init_from; its training cannot go on. Which network it is can be told from
-the file; a name before it is checked (rie, videopose, simple_baseline, semgcn, stgcn, poseformer, integral, heatmap,
-refiner). Nothing that the file may contain is run.
+they take the file itself), fit takes it as --model.init_from; its training cannot go on. Which network it is can be
+told from the file; a name before it is checked (rie, videopose, simple_baseline, semgcn, stgcn, poseformer, integral,
+heatmap, refiner). Nothing that the file may contain is run.
 
 options
   --out NAME.ckpt          the checkpoint to write
